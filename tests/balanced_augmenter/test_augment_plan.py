@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.balanced_augmenter.output_plan import AugmentContext, plan_augment
-from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, check_augmented_split
+from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.class_value import MISSING, ClassValue
@@ -152,23 +152,3 @@ FAULTS = {
 def test_what_cannot_be_balanced_is_refused(read, asked, kind, fault):
   with pytest.raises(kind, match=fault):
     plan_augment(read, context(**asked))
-
-
-@pytest.mark.parametrize(
-  ('balance', 'splits', 'fault'),
-  [
-    pytest.param(
-      {'undersample': True},
-      ['train'],
-      r"augmented_split='more' leaves the originals .*, undersample=True takes some away; drop one",
-      id='undersample',
-    ),
-    pytest.param(
-      {}, ['train', 'extra'], r"splits=\['train', 'extra'\] are several; use a", id='several'
-    ),
-  ],
-)
-def test_a_split_of_copies_is_of_one_split_and_of_nothing_else(balance, splits, fault):
-  with pytest.raises(ConfigError, match=fault):
-    check_augmented_split('more', splits, BalanceRequest.parse(**balance))
-  check_augmented_split(None, splits, BalanceRequest.parse(**balance))

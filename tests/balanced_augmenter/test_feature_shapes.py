@@ -93,9 +93,9 @@ def test_mixed_types_in_one_file_are_an_error_that_names_file_and_feature():
 
 
 def test_mixed_types_in_several_files_are_an_error_that_names_the_feature():
-  several = [feature_shapes([example(label='a', x=x)], 'file') for x in (1.0, 1)]
+  several = [(feature_shapes([example(label='a', x=x)], 'file'), 1) for x in (1.0, 1)]
   with pytest.raises(DataError, match=r"feature 'x' has values of different types \(float and int"):
-    merge_shapes(several, [1, 1])
+    merge_shapes(several)
 
 
 def test_a_type_that_the_layout_does_not_have_is_an_error():
@@ -108,40 +108,28 @@ def test_no_example_is_an_error():
     feature_shapes([b'no example at all'], 'broken')
 
 
+def shapes_of_x(fewest, most):
+  """Returns shapes of one feature."""
+  return {'x': FeatureShape('int', fewest, most)}
+
+
 @pytest.mark.parametrize(
   ('parts', 'expected'),
   [
-    pytest.param(
-      [{'x': FeatureShape('int', 1, 1)}, {'x': FeatureShape('int', 3, 4)}],
-      {'x': FeatureShape('int', 1, 4)},
-      id='both have it',
-    ),
-    pytest.param(
-      [{'x': FeatureShape('int', 2, 2)}, {}],
-      {'x': FeatureShape('int', 0, 2)},
-      id='the second lacks it',
-    ),
-    pytest.param(
-      [{}, {'x': FeatureShape('int', 2, 2)}],
-      {'x': FeatureShape('int', 0, 2)},
-      id='the first lacks it',
-    ),
+    pytest.param([(shapes_of_x(1, 1), 5), (shapes_of_x(3, 4), 5)], shapes_of_x(1, 4), id='both'),
+    pytest.param([(shapes_of_x(2, 2), 5), ({}, 5)], shapes_of_x(0, 2), id='the second lacks it'),
+    pytest.param([({}, 5), (shapes_of_x(2, 2), 5)], shapes_of_x(0, 2), id='the first lacks it'),
+    pytest.param([(shapes_of_x(2, 2), 5), ({}, 0)], shapes_of_x(2, 2), id='a file without records'),
     pytest.param([], {}, id='none'),
   ],
 )
 def test_layouts_are_merged(parts, expected):
-  assert merge_shapes(parts, [5] * len(parts)) == expected
-
-
-def test_a_file_without_records_says_nothing_of_the_layout():
-  shapes = {'x': FeatureShape('int', 2, 2)}
-  assert merge_shapes([shapes, {}], [5, 0]) == shapes
+  assert merge_shapes(parts) == (expected, sum(n for _, n in parts))
 
 
 def test_layouts_do_not_depend_on_where_files_are_cut():
-  whole = feature_shapes(RECORDS, 'file')
-  parts = [feature_shapes([record], 'file') for record in RECORDS]
-  assert merge_shapes(parts, [1] * 3) == whole
+  parts = [(feature_shapes([record], 'file'), 1) for record in RECORDS]
+  assert merge_shapes(parts) == (feature_shapes(RECORDS, 'file'), len(RECORDS))
 
 
 def test_a_sequence_example_is_not_taken_for_an_example():

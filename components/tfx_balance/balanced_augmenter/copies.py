@@ -6,7 +6,7 @@ that a bundle that is retried, or runs elsewhere, makes the same copies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -38,8 +38,7 @@ PROVENANCE_SHAPES = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
 _NAMED = 5  # classes in a message
 
 
-@dataclass(frozen=True)
-class Originals:
+class Originals(NamedTuple):
   """Records to copy, one entry for each copy.
 
   Attributes:
@@ -58,13 +57,8 @@ class Originals:
 
   def take(self, which: Ints) -> Originals:
     """Returns the entries at these places."""
-    return Originals(
-      self.frames.take(which),
-      self.hashes[which],
-      self.positions[which],
-      self.numbers[which],
-      self.rows[which],
-    )
+    frames, *columns = self
+    return Originals(frames.take(which), *(column[which] for column in columns))
 
 
 class CopyMaker:
@@ -91,20 +85,18 @@ class CopyMaker:
     self._parameters, self._seed = output_plan.context.parameters, output_plan.context.draw_seed
     self._shapes = shapes
     self._stratum = output_plan.selection.stratum
-    self._augment_all = augment if isinstance(augment, Applier) else None
-    self._pool_fn = augment if isinstance(augment, PoolFn) else None
-    self._pools = pools
+    self._augment_fn, self._pools = augment, pools
     self._augment_row: dict[int, Applier] = {}
 
   @property
   def makes_duplicates(self) -> bool:
     """Whether a copy is its original, so that none has to be made."""
-    return not (self._augment_all or self._pool_fn or self._parameters.provenance)
+    return not (self._augment_fn or self._parameters.provenance)
 
   @property
   def threads(self) -> int:
     """Number of batches to make at a time: augment functions run in C++."""
-    return 1 if self._augment_all is None else n_threads()
+    return n_threads() if isinstance(self._augment_fn, Applier) else 1
 
   def make(self, originals: Originals) -> Frames:
     """Returns a new frame for each entry; may be called in several threads at a time.
@@ -112,36 +104,32 @@ class CopyMaker:
     Raises:
       DataError: if the function fails or breaks a rule; names it, the class and the record.
     """
-    if self._augment_all is not None:
-      records = self._augment(self._augment_all, originals)
-    elif self._pool_fn is not None:
-      records = self._augment_by_class(originals)
-    elif self._parameters.provenance:
-      records = originals.frames.payloads()
+    if isinstance(self._augment_fn, PoolFn):
+      records = self._augment_by_class(self._augment_fn, originals)
+    elif self._augment_fn is not None:
+      records = self._augment(self._augment_fn, originals)
     else:
-      return originals.frames
+      records = originals.frames.payloads()
     if self._parameters.provenance:
       records = with_provenance(records, originals, self._scanned.file.file_number)
     return frame(records)
 
-  def _augment_by_class(self, originals: Originals) -> list[bytes]:
+  def _augment_by_class(self, pool_fn: PoolFn, originals: Originals) -> list[bytes]:
     """Returns the new records in order, each made by the function of its class."""
     records = [b''] * len(originals.rows)
     for row in np.unique(originals.rows).tolist():
       of_class = np.flatnonzero(originals.rows == row)
       for start in range(0, len(of_class), BATCH_RECORDS):  # a row of distances for each
         which = of_class[start : start + BATCH_RECORDS]
-        made = self._augment(self._applier(row), originals.take(which))
+        made = self._augment(self._applier(pool_fn, row), originals.take(which))
         for i, record in zip(which.tolist(), made, strict=True):
           records[i] = record
     return records
 
-  def _applier(self, row: int) -> Applier:
+  def _applier(self, pool_fn: PoolFn, row: int) -> Applier:
     """Returns the function of a class, bound to its pool at its first use."""
     if row not in self._augment_row:
-      assert self._pool_fn is not None
-      bound = self._pool_fn.bind(self._pools.of(row))
-      name = function_name(self._pool_fn)
+      bound, name = pool_fn.bind(self._pools.of(row)), function_name(pool_fn)
       self._augment_row[row] = Applier(bound, self._parameters.label, name)
     return self._augment_row[row]
 

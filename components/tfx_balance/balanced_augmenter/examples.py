@@ -69,22 +69,25 @@ def feature_shapes(records: Sequence[bytes], path: str) -> dict[str, FeatureShap
   for name, column in columns.items():
     kind = _kind(column.type)
     if kind is not None:
-      lengths = np.diff(_offsets(column))
+      lengths = np.diff(column.offsets)
       shapes[name] = FeatureShape(kind, int(lengths.min()), int(lengths.max()))
   return shapes
 
 
-def merge_shapes(
-  several: Iterable[FeatureShapes], records: Iterable[int]
-) -> dict[str, FeatureShape]:
-  """Merges the shapes of several files; a feature that one lacks may have no value.
+def merge_shapes(several: Iterable[tuple[FeatureShapes, int]]) -> tuple[FeatureShapes, int]:
+  """Returns the common shapes of the features of several files, and the records of all.
+
+  A feature that one lacks may have no value.
+
+  Args:
+    several: Shapes of the features of each file, and its records.
 
   Raises:
     DataError: if a feature has values of different types.
   """
   merged: dict[str, FeatureShape] = {}
-  seen = [shapes for shapes, n in zip(several, records, strict=True) if n]
-  for shapes in seen:
+  seen = [(shapes, n) for shapes, n in several if n]
+  for shapes, _ in seen:
     for name, shape in shapes.items():
       earlier = merged.get(name, shape)
       if earlier.kind != shape.kind:
@@ -95,16 +98,18 @@ def merge_shapes(
       fewest, most = min(earlier.fewest, shape.fewest), max(earlier.most, shape.most)
       merged[name] = FeatureShape(shape.kind, fewest, most)
   for name, shape in merged.items():
-    if any(name not in shapes for shapes in seen):
+    if any(name not in shapes for shapes, _ in seen):
       merged[name] = dataclasses.replace(shape, fewest=0)
-  return merged
+  return merged, sum(n for _, n in seen)
 
 
 def decode(records: Sequence[bytes], shapes: FeatureShapes, path: str) -> dict[str, FeatureColumn]:
   """Returns the features of some tf.Examples as columns."""
   columns = _decode(records, shapes, path)
   return {
-    name: FeatureColumn(column.flatten().to_numpy(zero_copy_only=False), _offsets(column))
+    name: FeatureColumn(
+      column.flatten().to_numpy(zero_copy_only=False), column.offsets.to_numpy().astype(np.int64)
+    )
     for name, column in columns.items()
   }
 
@@ -148,9 +153,3 @@ def _kind(column_type: pa.DataType) -> ValueKind | None:
   if pa.types.is_integer(column_type.value_type):
     return 'int'
   return 'float' if pa.types.is_floating(column_type.value_type) else 'bytes'
-
-
-def _offsets(column: pa.Array) -> npt.NDArray[np.int64]:
-  """Returns where each record's values begin in the flattened column; a null has none."""
-  lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-  return np.cumsum(np.append(0, lengths)).astype(np.int64)

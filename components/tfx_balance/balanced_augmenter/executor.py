@@ -34,8 +34,12 @@ class Executor(ExamplesExecutor):
 
     def transform_of(**target: Any) -> BalancedAugment:
       context = AugmentContext(parameters, **target)
-      if load_augment_fn is not None:
-        check_augmentable(context, load_augment_fn())
+      augments = load_augment_fn is not None and load_augment_fn() is not None
+      if augments and context.payload != 'FORMAT_TF_EXAMPLE':
+        raise ConfigError(
+          f'augment_fn= works on FORMAT_TF_EXAMPLE, the input is {context.payload}; drop '
+          f'augment_fn= for plain copies'
+        )
       return BalancedAugment(context, load_augment_fn)
 
     # TFX makes a wheel of a module file, which remote workers install too.
@@ -48,17 +52,4 @@ class Executor(ExamplesExecutor):
       [apart] if apart else parameters.splits,
       transform_of,
       udf_utils.TempPipInstallContext(wheels),
-    )
-
-
-def check_augmentable(context: AugmentContext, augment_fn: Any) -> None:
-  """Checks that there is a function, and that it can be run on the records.
-
-  Raises:
-    ConfigError: if not.
-  """
-  if augment_fn is not None and context.payload != 'FORMAT_TF_EXAMPLE':
-    raise ConfigError(
-      f'augment_fn= works on FORMAT_TF_EXAMPLE, the input is {context.payload}; drop augment_fn= '
-      f'for plain copies'
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -81,8 +81,7 @@ class AugmenterParameters:
       strategy, factors, given['max_copies'] or None, given['undersample']
     )
     augmented = given['augmented_split']
-    _check_splits(splits, augmented, given['allow_evaluation_splits'])
-    check_augmented_split(augmented, splits, balance)
+    _check_splits(splits, augmented, balance, given['allow_evaluation_splits'])
     is_class, reading = given['missing_label'] == OWN_CLASS, read_options(given)
     shown = {
       name: properties[name]
@@ -142,41 +141,37 @@ def _shown(strategy: Any) -> Any:
   return str(strategy) if isinstance(strategy, Fraction) else strategy
 
 
-def _check_splits(splits: tuple[str, ...], augmented: str | None, evaluation: bool) -> None:
+def _check_splits(
+  splits: tuple[str, ...], augmented: str | None, balance: BalanceRequest, evaluation: bool
+) -> None:
+  """Checks that splits may be balanced, and that a split of copies fits the other arguments.
+
+  Raises:
+    ConfigError: if not.
+  """
   for name in splits:
     if name in EVALUATION_SPLITS and not evaluation:
       raise ConfigError(
         f'splits={list(splits)} has {name!r}, whose copies would make evaluation wrong; leave it '
         f'out, or pass allow_evaluation_splits=True as well'
       )
-  if augmented is not None:
-    check_split_name(augmented)
-    if augmented in splits:
-      raise ConfigError(
-        f'augmented_split={augmented!r} is in splits={list(splits)}; give the copies a split of '
-        f'their own, or drop augmented_split='
-      )
-
-
-def check_augmented_split(
-  augmented_split: str | None, splits: Sequence[str], balance: BalanceRequest
-) -> None:
-  """Checks that a split of copies fits the other arguments.
-
-  Raises:
-    ConfigError: if it does not.
-  """
-  if augmented_split is None:
+  if augmented is None:
     return
+  check_split_name(augmented)
+  if augmented in splits:
+    raise ConfigError(
+      f'augmented_split={augmented!r} is in splits={list(splits)}; give the copies a split of '
+      f'their own, or drop augmented_split='
+    )
   if balance.undersample:
     raise ConfigError(
-      f'augmented_split={augmented_split!r} leaves the originals as they are, undersample=True '
+      f'augmented_split={augmented!r} leaves the originals as they are, undersample=True '
       f'takes some away; drop one of them'
     )
   if len(splits) > 1:
     raise ConfigError(
-      f'augmented_split={augmented_split!r} takes the copies of one split, splits='
-      f'{list(splits)} are several; use a component for each'
+      f'augmented_split={augmented!r} takes the copies of one split, splits={list(splits)} are '
+      f'several; use a component for each'
     )
 
 

@@ -9,11 +9,11 @@ files ── ScanFile ──┬── Totals of each split ── AugmentOutputP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -43,7 +43,6 @@ from tfx_balance.scan.spill import (
   COPIED_ROW,
   FramesReader,
   Rows,
-  Spill,
   in_blocks,
   new_rows,
   record_keys,
@@ -57,8 +56,7 @@ from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import scratch_folder
 
 
-@dataclass(frozen=True)
-class AssignedBlock:
+class AssignedBlock(NamedTuple):
   """A block of a spilled file, once it is known how often each record is written.
 
   Attributes:
@@ -67,7 +65,6 @@ class AssignedBlock:
     rows: Rows of the plan: int64 [n].
     times: Number of times that each record is written: int64 [n].
     keys: Key of each record's place: uint64 [n].
-    frequent: Positions of those whose bytes are there very often: int64 [m].
   """
 
   start: int
@@ -75,7 +72,6 @@ class AssignedBlock:
   rows: Ints
   times: Ints
   keys: UInts
-  frequent: Ints
 
 
 class CopyRecords(beam.DoFn):
@@ -108,79 +104,52 @@ class CopyRecords(beam.DoFn):
     shapes: FeatureShapes,
     pools: ClassPools,
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    context, spill = output_plan.context, scanned.spill
-    strata, quotas = output_plan.selection.strata_of(scanned), output_plan.selection.quotas
-    assigner, counts = (
-      FileAssigner(output_plan.selection, thresholds, scanned),
-      FileCounts(strata, quotas.shape),
-    )
+    context, spill, selection = output_plan.context, scanned.spill, output_plan.selection
+    strata, input_split = selection.strata_of(scanned), scanned.file.input_split
+    counts = FileCounts(strata, selection.quotas.shape)
+    assigner = FileAssigner(selection, thresholds, scanned)
+    spreader = KeySpreader(frequent, spill.file_number)
     maker = CopyMaker(scanned, output_plan, shapes, self._augment, pools)
-    apart = context.parameters.augmented_split is not None
-    file_group = output_plan.file_group_of(scanned.file.input_split, whole=maker.makes_duplicates)
-    more = [] if maker.makes_duplicates else ['position']
-    columns = ['hash', 'content', 'code', 'size', *more]
-    blocks = assigned_blocks(
-      spill,
-      output_plan,
-      strata,
-      assigner,
-      counts,
-      KeySpreader(frequent, spill.file_number),
-      columns,
-    )
+    plain, apart = maker.makes_duplicates, context.parameters.augmented_split is not None
+    together = output_plan.copies_together(input_split) if plain else None
+
+    def assign_blocks(assigned: AssignedRecords) -> Iterator[AssignedBlock]:
+      """Assigns what is read from where it was spilled, and yields blocks with copies to make."""
+      start = 0
+      for index in spill.index('hash', 'content', 'code', 'size', *([] if plain else ['position'])):
+        rows, parts = strata[index['code']], assigner.assign(index)
+        counts.add(index['code'], parts)
+        times = output_plan.copies[rows, parts]
+        counters.COPIED.inc(int(np.maximum(times - 1, 0).sum()))
+        keys, again = spreader.spread(record_keys(index, spill.key))
+        if plain or not apart:
+          own = np.maximum(times - int(apart), 0) if plain else np.minimum(times, 1)
+          assigned.add(
+            new_rows(COPIED_ROW, size=index['size'], times=own, key=keys), again, None, together
+          )
+        if not plain and times.max() > 1:
+          yield AssignedBlock(start, index, rows, times, keys)
+        start += int(index['size'].sum(dtype=np.int64))
+
+    file_group = output_plan.file_group_of(input_split, whole=plain)
     with scratch_folder(context.work_dir) as folder:
-      with AssignedRecords(spill, [file_group], folder, self._block) as assigned:
-        if maker.makes_duplicates:
-          together = output_plan.copies_together(scanned.file.input_split)
-          for block in blocks:
-            counters.COPIED.inc(int(np.maximum(block.times - 1, 0).sum()))
-            times = np.maximum(block.times - int(apart), 0)
-            rows = new_rows(COPIED_ROW, size=block.index['size'], times=times, key=block.keys)
-            assigned.add(rows, block.frequent, None, together)
-        else:
-          if not apart:
-            blocks = _keep(blocks, assigned)
-          with FramesReader(spill) as reader:
-            batches = (
-              (new_rows(COPIED_ROW, size=made.sizes, times=1, key=keys), made)
-              for keys, made in map_in_order(
-                lambda each: (each[0], maker.make(each[1])),
-                to_copy(reader, blocks, self._originals, context.sizes.chunk_bytes),
-                maker.threads,
-              )
-            )
-            for rows, frames in in_blocks(batches, self._made, context.sizes.block_bytes):
-              assigned.spill(rows, frames)
+      with (
+        AssignedRecords(spill, [file_group], folder, self._block) as assigned,
+        FramesReader(spill) as reader,
+      ):
+        blocks = assign_blocks(assigned)
+        batches = (
+          (new_rows(COPIED_ROW, size=made.sizes, times=1, key=keys), made)
+          for keys, made in map_in_order(
+            lambda each: (each[0], maker.make(each[1])),
+            to_copy(reader, blocks, self._originals, context.sizes.chunk_bytes),
+            maker.threads,
+          )
+        )
+        for rows, frames in in_blocks(batches, self._made, context.sizes.block_bytes):
+          assigned.spill(rows, frames)
       yield from assigned.by_files(context)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.file_number, counts.sparse()))
-
-
-def assigned_blocks(
-  spill: Spill,
-  output_plan: AugmentOutputPlan,
-  strata: Ints,
-  assigner: FileAssigner,
-  counts: FileCounts,
-  spreader: KeySpreader,
-  columns: Sequence[str],
-) -> Iterator[AssignedBlock]:
-  """Yields the blocks of a spilled file in order, and counts its records by part."""
-  start = 0
-  for index in spill.index(*columns):
-    rows, parts = strata[index['code']], assigner.assign(index)
-    counts.add(index['code'], parts)
-    keys, frequent = spreader.spread(record_keys(index, spill.key))
-    yield AssignedBlock(start, index, rows, output_plan.copies[rows, parts], keys, frequent)
-    start += int(index['size'].sum(dtype=np.int64))
-
-
-def _keep(blocks: Iterable[AssignedBlock], assigned: AssignedRecords) -> Iterator[AssignedBlock]:
-  """Yields the blocks, of which the originals that stay are assigned to their output."""
-  for block in blocks:
-    times = np.minimum(block.times, 1)
-    rows = new_rows(COPIED_ROW, size=block.index['size'], times=times, key=block.keys)
-    assigned.add(rows, block.frequent)
-    yield block
 
 
 def to_copy(
@@ -188,17 +157,14 @@ def to_copy(
 ) -> Iterator[tuple[UInts, Originals]]:
   """Yields the keys of copies, and their originals, about n_bytes of copies at a time."""
   for block in blocks:
-    if block.times.max() <= 1:
-      continue
     frames = reader.read(block.start, block.index['size'], buffer)
     for which, numbers in copy_batches(frames, block.times - 1, n_bytes):
-      counters.COPIED.inc(len(which))
       hashes, positions = block.index['hash'][which], block.index['position'][which]
-      keys = mix(block.keys[which], numbers.view(np.uint64))
-      rows = block.rows[which]
       yield (
-        keys,
-        Originals(frames.take(which), hashes, positions.astype(np.int64), numbers, rows),
+        mix(block.keys[which], numbers.view(np.uint64)),
+        Originals(
+          frames.take(which), hashes, positions.astype(np.int64), numbers, block.rows[which]
+        ),
       )
 
 
@@ -220,18 +186,10 @@ def copy_batches(frames: Frames, times: Ints, n_bytes: int) -> Iterator[tuple[In
 
 def file_shapes(scanned: ScannedFile) -> tuple[FeatureShapes, int]:
   """Returns the shapes of a file's features, and its records."""
-  batches = [
+  return merge_shapes(
     (feature_shapes(frames.payloads(), scanned.file.path), len(frames))
     for _, frames in scanned.spill.frames('size')
-  ]
-  return merge_file_shapes(batches)
-
-
-def merge_file_shapes(several: Iterable[tuple[FeatureShapes, int]]) -> tuple[FeatureShapes, int]:
-  """Returns the common shapes of the features of several files, and the records of all."""
-  found = list(several)
-  numbers = [n for _, n in found]
-  return merge_shapes([shapes for shapes, _ in found], numbers), sum(numbers)
+  )
 
 
 @dataclass
@@ -260,7 +218,7 @@ class BalancedAugment(beam.PTransform):
     shapes: Any = {}
     pools: Any = NO_POOLS
     if self.load_augment_fn is not None:
-      found = summed(scanned, 'FeatureShapes', file_shapes, merge_file_shapes, itemgetter(0))
+      found = summed(scanned, 'FeatureShapes', file_shapes, merge_shapes, itemgetter(0))
       shapes = beam.pvalue.AsSingleton(found)
       augment_fn = self.load_augment_fn()
       if isinstance(augment_fn, PoolFn):

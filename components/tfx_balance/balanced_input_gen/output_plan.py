@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputPlan, PlanFile
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, InputRecords
 from tfx_balance.documents.descriptions import describe_input
-from tfx_balance.plan.class_files import assign_files, file_bytes
+from tfx_balance.plan.class_files import ClassFiles, assign_files, file_bytes
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScannedFile
@@ -48,12 +48,14 @@ class ShardOutputPlan(OutputPlan):
     sources: What was read of each split.
     strata: Strata of one feature, the classes, in canonical order.
     natural: Number of records of each class, by split.
+    grouped: Classes of each group of files, as many as its files have sections.
   """
 
   context: ShardContext
   sources: Mapping[str, InputRecords]
   strata: StratumColumns
   natural: Mapping[str, tuple[int, ...]]
+  grouped: tuple[tuple[int, ...], ...]
 
   @property
   def classes(self) -> tuple[ClassValue, ...]:
@@ -74,11 +76,10 @@ class ShardOutputPlan(OutputPlan):
   @property
   def file_groups(self) -> list[FileGroup]:
     """The files of a class, or the file of several."""
-    sections = Counter(layout.paths for layout in self.layouts)
-    layouts = {layout.paths: layout for layout in self.layouts}
+    firsts = [self.layouts[classes[0]] for classes in self.grouped]
     return [
-      FileGroup(((0, n, paths),), layouts[paths].n_chunks, layouts[paths].n_together)
-      for paths, n in sections.items()
+      FileGroup(((0, len(classes), one.paths),), one.n_chunks, one.n_together)
+      for classes, one in zip(self.grouped, firsts, strict=True)
     ]
 
   def of_codes(self, scanned: ScannedFile) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
@@ -88,19 +89,17 @@ class ShardOutputPlan(OutputPlan):
       Its class, the number of its file group, its section there, all int64; and whether it shares
       the file with other classes.
     """
-    classes, file_groups = self.strata.rows_of(scanned.strata), self.file_groups
-    of_path = {file_group.outputs[0][2]: i for i, file_group in enumerate(file_groups)}
+    classes, of_class = self.strata.rows_of(scanned.strata), np.empty(len(self.layouts), np.int64)
+    for i, own in enumerate(self.grouped):
+      of_class[list(own)] = i
     sections = np.array([layout.section for layout in self.layouts])[classes]
-    file_group = np.array([of_path[layout.paths] for layout in self.layouts])[classes]
-    shared = np.array([end > 1 for each in file_groups for _, end, _ in each.outputs])[file_group]
+    file_group = of_class[classes]
+    shared = np.array([len(own) > 1 for own in self.grouped])[file_group]
     return classes, file_group, sections, shared
 
   def plan(self, files: Sequence[WorkFile]) -> InputPlan:
     """Returns the plan that the files make."""
-    classes: dict[str, list[int]] = {}  # of a file, by section
-    for i, layout in enumerate(self.layouts):
-      for path in layout.paths:
-        classes.setdefault(path, []).append(i)
+    classes = {path: own for own in self.grouped for path in self.layouts[own[0]].paths}
     found = {file.final_path: file for file in files}
     features = self.context.parameters.features
     return InputPlan(
@@ -139,16 +138,19 @@ def plan_shards(totals: Mapping[str, Totals], context: ShardContext) -> ShardOut
   # The set of a record's labels may be empty.
   optional = dict.fromkeys(parameters.labels, 'label')
   check_features(merged, parameters.features[:1], parameters.missing, 'label', optional)
-  counts = merged.strata()
+  counts, sizes = merged.strata(), context.sizes
+  n_bytes = counts.n_bytes.tolist()
+  file_groups = assign_files(n_bytes, file_bytes(n_bytes, sizes), sizes.shared_file_bytes)
   splits = {name: totals.get(name, Totals()) for name in parameters.train_splits}
   return ShardOutputPlan(
     context,
-    _layouts(counts.n_bytes.tolist(), context),
+    _layouts(n_bytes, file_groups, context),
     tuple(counts.records.tolist()),
     counts.records,
     {name: of_split.describe() for name, of_split in splits.items()},
     counts.strata,
     {name: _records(of_split, counts.strata) for name, of_split in splits.items()},
+    tuple(file_group.classes for file_group in file_groups),
   )
 
 
@@ -160,21 +162,19 @@ def _records(totals: Totals, strata: StratumColumns) -> tuple[int, ...]:
   return tuple(records.tolist())
 
 
-def _layouts(n_bytes: Sequence[int], context: ShardContext) -> tuple[OutputLayout, ...]:
+def _layouts(
+  n_bytes: Sequence[int], file_groups: Sequence[ClassFiles], context: ShardContext
+) -> tuple[OutputLayout, ...]:
   """Returns the layout of each class, given its bytes; files are numbered group by group."""
-  sizes = context.sizes
-  file_groups = assign_files(n_bytes, file_bytes(n_bytes, sizes), sizes.shared_file_bytes)
   n = sum(file_group.n_files for file_group in file_groups)
   folder = f'{context.output_uri}/Split-{TRAIN}'
-  paths = [f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{context.suffix}' for i in range(n)]
+  paths = (f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{context.suffix}' for i in range(n))
   layouts: dict[int, OutputLayout] = {}
-  first = 0
   for file_group in file_groups:
-    own = tuple(paths[first : first + file_group.n_files])
-    first += file_group.n_files
+    own = tuple(itertools.islice(paths, file_group.n_files))
     bytes_each = -(-sum(n_bytes[i] for i in file_group.classes) // file_group.n_files)
     alone = len(file_group.classes) == 1  # sections of several chunks would be in turns
-    n_chunks = -(-bytes_each // sizes.gather_bytes) if alone else 1
+    n_chunks = -(-bytes_each // context.sizes.gather_bytes) if alone else 1
     for section, i in enumerate(file_group.classes):
       layouts[i] = OutputLayout(own, n_chunks, section, files_together(bytes_each))
   return tuple(layouts[i] for i in sorted(layouts))
