@@ -36,7 +36,7 @@ def in_memory(path):
 
 
 def streamed(path):
-  return lambda: list(read_file(path, N, 1 << 10, SERIALIZED).take(np.arange(N))[0])
+  return lambda: list(read_file(path, N, 1 << 10, SERIALIZED)(np.arange(N))[0])
 
 
 def parsed(path):

@@ -143,20 +143,12 @@ def _keep_rows(old: Any, new: Any, name: str) -> Any:
 def _differs(old: Any, new: Any) -> tf.Tensor:
   """Returns whether each record's values differ: bool [n]; NaN equals NaN."""
   if isinstance(old, tf.RaggedTensor):
-    old, new = _rows_as_strings(old), _rows_as_strings(new)
+    padded = tf.ragged.stack([old, new]).to_tensor()
+    return _differs(padded[0], padded[1]) | (old.row_lengths() != new.row_lengths())
   unequal = old != new
   if old.dtype.is_floating:
     unequal &= ~(tf.math.is_nan(old) & tf.math.is_nan(new))
   return tf.reduce_any(tf.reshape(unequal, [tf.shape(unequal)[0], -1]), axis=1)
-
-
-def _rows_as_strings(values: Any) -> tf.Tensor:
-  """Returns a text a row that is the same if and only if its values are: string [n]."""
-  texts = values.flat_values
-  if texts.dtype != tf.string:
-    texts = tf.strings.as_string(texts, precision=17 if texts.dtype.is_floating else -1)
-  sized = tf.strings.join([tf.strings.as_string(tf.strings.length(texts)), ':', texts])
-  return tf.strings.reduce_join(values.with_flat_values(sized), axis=-1)
 
 
 def _any_of_record(values: Any, test: Any) -> tf.Tensor:

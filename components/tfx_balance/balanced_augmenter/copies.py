@@ -6,7 +6,7 @@ that a bundle that is retried, or runs elsewhere, makes the same copies.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -57,8 +57,8 @@ class Originals(NamedTuple):
 
   def take(self, which: Ints) -> Originals:
     """Returns the entries at these places."""
-    frames, *columns = self
-    return Originals(frames.take(which), *(column[which] for column in columns))
+    parts: tuple[Any, ...] = self
+    return Originals(*(part.take(which) for part in parts))
 
 
 class CopyMaker:

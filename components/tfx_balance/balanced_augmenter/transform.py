@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -56,7 +56,8 @@ from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import scratch_folder
 
 
-class AssignedBlock(NamedTuple):
+@dataclass(frozen=True)
+class AssignedBlock:
   """A block of a spilled file, once it is known how often each record is written.
 
   Attributes:

@@ -42,19 +42,6 @@ _HOME = {
   'weighted_cross_entropy': 'tfx_balance.inputs.losses',
 }
 
-__all__ = [
-  'AdjustableShares',
-  'BalancedBatches',
-  'BalancedInputs',
-  'BatchLog',
-  'Mixture',
-  'annealed',
-  'deferred',
-  'log_batches',
-  'logit_adjusted_cross_entropy',
-  'progressive',
-  'raise_lagging_classes',
-  'weighted_cross_entropy',
-]
+__all__ = sorted({*_HOME} - {'SetShares'})  # the earlier name of AdjustableShares
 
 __getattr__, __dir__ = lazy_names(globals(), _HOME)

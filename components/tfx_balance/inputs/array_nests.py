@@ -125,7 +125,10 @@ def check_rows(arrays: Any, n: int, what: str) -> None:
 
 
 def collect(
-  generator: Callable[[], Iterable[tuple[Any, Any]]], memory_budget: int, multilabel: bool = False
+  generator: Callable[[], Iterable[tuple[Any, Any]]],
+  memory_budget: int,
+  multilabel: bool = False,
+  split: Callable[[int, Any, Any], tuple[Any, Any]] = lambda _, *pair: pair,
 ) -> tuple[Any, Any]:
   """Reads a generator to its end: returns arrays of features, and the labels.
 
@@ -134,6 +137,7 @@ def collect(
       one structure throughout, as `as_nest` takes them.
     memory_budget: Bytes of arrays to hold.
     multilabel: Whether a label is a list of labels.
+    split: Function of the number of a record and of what is yielded to features and label.
 
   Raises:
     ConfigError: if it is no function that returns an iterable.
@@ -158,7 +162,7 @@ def collect(
       raise DataError(
         f'the generator yields {format_value(pair)}; it must yield (features, label) pairs'
       )
-    features, label = pair
+    features, label = split(i, *pair)
     _check_label(label, i, multilabel)
     row = tf.nest.map_structure(np.asarray, as_nest(features))
     form = tf.nest.map_structure(_form, row)

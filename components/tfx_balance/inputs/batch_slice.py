@@ -98,14 +98,9 @@ class BatchSlice:
 
     A padding row repeats another one.
     """
-    if self.batch_size % self.in_all:
-      start, _ = self._bounds()
-      rows = np.minimum(start[:, None] + np.arange(self.size), self.batch_size - 1)
-      part = array[:, rows.reshape(-1)]
-    else:
-      first, n = self.index * self.replicas * self.size, self.replicas * self.size
-      part = array[:, first : first + n]
-    return np.ascontiguousarray(part.reshape(-1, self.size, *array.shape[2:]))
+    start, _ = self._bounds()
+    rows = np.minimum(start[:, None] + np.arange(self.size), self.batch_size - 1)
+    return np.take(array, rows, axis=1).reshape(-1, self.size, *array.shape[2:])
 
   def row_weights(self) -> npt.NDArray[np.float32] | None:
     """Returns the weight of each row, float32 [replicas, size]; None where no row is padding.

@@ -178,13 +178,11 @@ class DecodedRows:
     slots: int32 [n_places], the slot of each record in memory, or -1.
     filled: Resource of bool [n_slots], whether the slot has its record.
     values: Resources of [n_slots, ...] by name.
-    specs: What a slot holds.
   """
 
   slots: tf.Tensor
   filled: tf.Tensor
   values: dict[str, tf.Tensor]
-  specs: dict[str, tf.TensorSpec]
 
   @classmethod
   def of(
@@ -205,8 +203,9 @@ class DecodedRows:
     n = len(places)
     with tf.init_scope(), tf.device('/CPU:0'):
       filled = _resource(tf.zeros([n], tf.bool))
-      values = {k: _resource(_empty([n, *s.shape], s.dtype)) for k, s in specs.items()}
-      return cls(tf.constant(slots), filled, values, specs)
+      empty = functools.partial(tf.raw_ops.Empty, init=False)  # unwritten, it takes no room
+      values = {k: _resource(empty(shape=[n, *s.shape], dtype=s.dtype)) for k, s in specs.items()}
+      return cls(tf.constant(slots), filled, values)
 
   def __call__(
     self, features: dict[str, Any], rows: tf.Tensor, decode: RecordDecoder
@@ -217,7 +216,7 @@ class DecodedRows:
     ready = (slots >= 0) & _gathered(self.filled, tf.maximum(slots, 0), tf.bool)
     kept, missing = (tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in (ready, ~ready))
     old_slots = tf.gather(slots, kept)
-    old = {k: _gathered(self.values[k], old_slots, spec.dtype) for k, spec in self.specs.items()}
+    old = {k: _gathered(self.values[k], old_slots, spec.dtype) for k, spec in decode.specs.items()}
     decoded = decode(features, rows, PartlyDecoded(missing, kept, old))
     to_keep = tf.boolean_mask(missing, tf.gather(slots, missing) >= 0)
     new_slots = tf.gather(slots, to_keep)
@@ -335,11 +334,6 @@ def _resource(value: tf.Tensor) -> tf.Tensor:
   handle = tf.raw_ops.VarHandleOp(dtype=value.dtype, shape=value.shape, shared_name=_ANONYMOUS)
   tf.raw_ops.AssignVariableOp(resource=handle, value=value)
   return handle
-
-
-def _empty(shape: list[int], dtype: tf.DType) -> tf.Tensor:
-  """Returns a tensor of any values: memory that is not written to takes no room."""
-  return tf.raw_ops.Empty(shape=shape, dtype=dtype, init=False)
 
 
 def _gathered(resource: tf.Tensor, rows: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

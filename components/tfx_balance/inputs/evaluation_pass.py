@@ -12,9 +12,9 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.decoding import DecodeFn, check_decode_fn, decode_batch, decoded_pass
 from tfx_balance.inputs.file_names import matching_files
 from tfx_balance.inputs.outputs import with_output
-from tfx_balance.inputs.parsing import FeatureSpec, label_encoder
+from tfx_balance.inputs.parsing import FeatureSpec, example_parser, label_encoder
 from tfx_balance.inputs.python_calls import options_of_calls
-from tfx_balance.inputs.record_files import ordered_batches, promised_records
+from tfx_balance.inputs.record_files import checked_batches, promised_records
 from tfx_balance.inputs.record_source import ArraySource
 from tfx_balance.inputs.training import check_label_form
 from tfx_balance.plan.batch_quota import check_batch_size
@@ -142,4 +142,6 @@ def _split_batches(
       f"split {name!r} is not in {sorted(splits)}; {other}, or name it in the Trainer's eval_args"
     )
   paths = matching_files(splits[name])
-  return ordered_batches(paths, inputs.label, spec, batch_size, promised_records(paths))
+  parse = example_parser(inputs.label, spec)
+  records = checked_batches(paths, batch_size, promised_records(paths))
+  return records.map(parse, tf.data.AUTOTUNE)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.inputs.parsing import RecordForm
-from tfx_balance.inputs.record_files import ParsedFile, RecordFile, read_file
+from tfx_balance.inputs.record_files import RecordsAt, read_file
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.tfrecord.reading import FileVersions
 
@@ -42,7 +42,7 @@ class FileCache:
   form: RecordForm
   versions: FileVersions = field(default_factory=FileVersions)
   used: int = 0
-  _cached: OrderedDict[int, Future[RecordFile | ParsedFile]] = field(default_factory=OrderedDict)
+  _cached: OrderedDict[int, Future[RecordsAt]] = field(default_factory=OrderedDict)
   _taken: list[int] = field(default_factory=list)  # files of the last `take`
   _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
@@ -60,7 +60,7 @@ class FileCache:
     out = empty_columns(self.form, len(file))
     edges = [*starts.tolist(), len(order)]
     for one, (start, end) in zip(self._taken, itertools.pairwise(edges), strict=True):
-      own = self._get(one).take(positions[start:end])
+      own = self._get(one)(positions[start:end])
       for column, values in zip(out, own, strict=True):
         column[order[start:end]] = values
     return out
@@ -76,7 +76,7 @@ class FileCache:
       if file not in self._cached and self._make_room(self.n_bytes[file], {*self._taken, *due}):
         self._begin(file)
 
-  def _get(self, file: int) -> RecordFile | ParsedFile:
+  def _get(self, file: int) -> RecordsAt:
     if file not in self._cached:
       self._make_room(self.n_bytes[file])
       self._begin(file)
@@ -96,7 +96,7 @@ class FileCache:
     self._cached[file] = self._thread.submit(self._read, file)
     self.used += self.n_bytes[file]
 
-  def _read(self, file: int) -> RecordFile | ParsedFile:
+  def _read(self, file: int) -> RecordsAt:
     path = self.paths[file]
     with self.versions.reading(path):
       return read_file(path, self.counts[file], self.n_bytes[file], self.form)

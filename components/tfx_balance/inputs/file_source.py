@@ -29,11 +29,12 @@ from tfx_balance.inputs.parsing import (
   TensorColumns,
   batch_reader,
   check_sequences,
+  example_parser,
 )
 from tfx_balance.inputs.record_files import (
   RECORD_OVERHEAD,
   batches_of,
-  ordered_batches,
+  checked_batches,
   read_all,
   record_place,
 )
@@ -144,10 +145,10 @@ class FileSource(RecordSource):
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
+    parse = example_parser(self.label, feature_spec)
     n_records = sum(self.plan.records)
-    return ordered_batches(
-      self._paths, self.label, feature_spec, batch_size, n_records, self._versions
-    )
+    records = checked_batches(self._paths, batch_size, n_records, self._versions)
+    return records.map(parse, tf.data.AUTOTUNE)
 
   def _form(self, feature_spec: FeatureSpec | None) -> RecordForm:
     """Returns the form of records in memory: parsed, where no file takes more memory then."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, format_value
+from tfx_balance.arguments import format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import collect
 from tfx_balance.plan.arrays import is_column, read_column, table_columns
@@ -41,8 +41,7 @@ def check_outputs(
   if outputs is None:
     raise ConfigError(
       f'balance_by={format_value(balance_by)} names one of several outputs, and labels= are those '
-      f'of one; '
-      f"leave it out, or give a dict such as labels={{'kind': kinds, 'size': sizes}}"
+      f"of one; leave it out, or give a dict such as labels={{'kind': kinds, 'size': sizes}}"
     )
   names = list(range(len(outputs)) if isinstance(outputs, tuple) else outputs)
   if isinstance(balance_by, bool) or balance_by not in names:
@@ -113,22 +112,16 @@ def collect_outputs(
   if balance_by is None:
     return collect(generator, memory_budget, multilabel)
 
-  def split(pairs: Iterator[Any]) -> Iterator[Any]:
-    for i, pair in enumerate(pairs):
-      if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        yield pair  # which is refused
-        continue
-      features, outputs = pair
-      names = list(outputs) if isinstance(outputs, Mapping) else None
-      if names is None and isinstance(outputs, (tuple, list)):
-        names = list(range(len(outputs)))
-      if names is None or balance_by not in names:
-        raise ConfigError(
-          f'balance_by={format_value(balance_by)}, and record {i} of the generator has '
-          f'{format_value(names) if names else "no outputs but a label"}; name one of its outputs'
-        )
-      yield (features, with_output(outputs, balance_by, lambda _: 0)), outputs[balance_by]
+  def split(i: int, features: Any, outputs: Any) -> tuple[Any, Any]:
+    names = list(outputs) if isinstance(outputs, Mapping) else None
+    if isinstance(outputs, (tuple, list)):
+      names = list(range(len(outputs)))
+    if names is None or balance_by not in names:
+      raise ConfigError(
+        f'balance_by={format_value(balance_by)}, and record {i} of the generator has '
+        f'{format_value(names) if names else "no outputs but a label"}; name one of its outputs'
+      )
+    return (features, with_output(outputs, balance_by, lambda _: 0)), outputs[balance_by]
 
-  made = check_callable('generator', generator, "lambda: zip(features, {'a': a, 'b': b})")
-  (features, outputs), own = collect(lambda: split(iter(made())), memory_budget, multilabel)
+  (features, outputs), own = collect(generator, memory_budget, multilabel, split)
   return features, with_output(outputs, balance_by, lambda _: own)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -20,7 +20,7 @@ from isal import igzip
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, WrittenSplits, check_files
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
-from tfx_balance.inputs.parsing import FeatureSpec, RecordForm, TensorColumns, example_parser
+from tfx_balance.inputs.parsing import RecordForm, TensorColumns
 from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.ranks import Ints
@@ -30,7 +30,7 @@ from tfx_balance.tfrecord.reading import GZIP_SUFFIX, FileVersions, frames_of_st
 from tfx_balance.tfrecord.storage import incomplete, missing_files
 
 RECORD_OVERHEAD = 40
-"""Bytes that a record of a `RecordFile` takes beside its own: its frame and three offsets."""
+"""Bytes that a record of `read_file` takes beside its own: its frame and three offsets."""
 
 
 def compression(path: str) -> str:
@@ -86,46 +86,13 @@ def record_place(paths: Sequence[str], counts: Sequence[int], row: int) -> str:
   return f'record {row - starts[file]} of {paths[file]}'
 
 
-def framed_bytes(records: tf.Tensor) -> tf.Tensor:
-  """Returns the bytes that records take in a file with their frames: int64 []."""
-  lengths = tf.cast(tf.strings.length(records), tf.int64)
-  return tf.reduce_sum(lengths) + (HEADER + FOOTER) * tf.size(records, tf.int64)
+RecordsAt = Callable[[Ints], list[Any]]
+"""Positions in a file, int64 [n], to its records there, as a `RecordForm` keeps them: arrays or
+lists [n, ...], of bytes objects where they are serialized."""
 
 
-@dataclass(frozen=True)
-class RecordFile:
-  """The records of a file, in one run of bytes.
-
-  Attributes:
-    frames: Frames of the records.
-    column: What frames a record, the record, and so on: bytes [2 n] of n records.
-  """
-
-  frames: Frames
-  column: pa.LargeBinaryArray
-
-  def take(self, positions: Ints) -> list[Any]:
-    """Returns the records at positions [n]: a sequence of n bytes objects."""
-    if not self.frames.are_large:  # Arrow copies twice, and is four times as fast otherwise
-      return [self.column.take(pa.array(2 * positions + 1)).to_numpy(zero_copy_only=False)]
-    data, offsets = memoryview(self.frames.data), self.frames.offsets
-    starts, ends = offsets[positions] + HEADER, offsets[positions + 1] - FOOTER
-    return [[data[a:b].tobytes() for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]]
-
-
-@dataclass(frozen=True)
-class ParsedFile:
-  """The records of a file, parsed: columns [n, ...]."""
-
-  columns: list[npt.NDArray[Any]]
-
-  def take(self, positions: Ints) -> list[Any]:
-    """Returns the columns of the records at positions [n]."""
-    return [column[positions] for column in self.columns]
-
-
-def read_file(path: str, n_records: int, n_bytes: int, form: RecordForm) -> RecordFile | ParsedFile:
-  """Returns the records of one file.
+def read_file(path: str, n_records: int, n_bytes: int, form: RecordForm) -> RecordsAt:
+  """Reads one file, and returns a function that gives its records.
 
   For use by `tf.numpy_function`, whose callers hold threads of the pool that datasets need: what is
   serialized is read without any TensorFlow op, and to parse takes none that waits for that pool.
@@ -143,11 +110,26 @@ def read_file(path: str, n_records: int, n_bytes: int, form: RecordForm) -> Reco
   if form.parsed:
     columns = _parsed_columns(path, form)
     _check_count(path, len(columns[0]), n_records)
-    return ParsedFile(columns)
+    return lambda positions: [column[positions] for column in columns]
   with _opened(path) as raw:
     frames = concatenate(list(_frames(raw, path, n_bytes)))
   _check_count(path, len(frames), n_records)
-  return RecordFile(frames, frames.column())
+  return functools.partial(_serialized_at, frames, frames.column())
+
+
+def _serialized_at(frames: Frames, column: pa.LargeBinaryArray, positions: Ints) -> list[Any]:
+  """Returns the records at positions [n] of frames: a sequence of n bytes objects.
+
+  Args:
+    frames: Frames of a file's records, in one run of bytes.
+    column: What frames a record, the record, and so on: bytes [2 n] of n records.
+    positions: Positions of the records.
+  """
+  if not frames.are_large:  # Arrow copies twice, and is four times as fast otherwise
+    return [column.take(pa.array(2 * positions + 1)).to_numpy(zero_copy_only=False)]
+  data, offsets = memoryview(frames.data), frames.offsets
+  starts, ends = offsets[positions] + HEADER, offsets[positions + 1] - FOOTER
+  return [[data[a:b].tobytes() for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]]
 
 
 def _parsed_columns(path: str, form: RecordForm) -> list[npt.NDArray[Any]]:
@@ -173,21 +155,6 @@ def _parsed_columns(path: str, form: RecordForm) -> list[npt.NDArray[Any]]:
         ) from error
       parts.append([column.numpy() for column in kept])
   return [np.concatenate(own) for own in zip(*parts, strict=True)]
-
-
-def check_file(path: str) -> tuple[int, int]:
-  """Returns the records of a file, and their bytes with frames; runs no TensorFlow op.
-
-  Every byte of the file is checked.
-
-  Raises:
-    DataError: if it is truncated or corrupted; names the file and the byte.
-  """
-  records = n_bytes = 0
-  with _opened(path) as raw:
-    for frames in _frames(raw, path, buffer=ScratchBuffer()):
-      records, n_bytes = records + len(frames), n_bytes + int(frames.offsets[-1])
-  return records, n_bytes
 
 
 def _frames(
@@ -219,7 +186,8 @@ def check_read_whole(path: str, n_bytes: int) -> None:
       stated = int.from_bytes(file.read(), 'little')
   if n_bytes and stated == (n_bytes % (1 << 32) if compression(path) else n_bytes):
     return
-  _, found = check_file(path)  # of a whole gzip file only if it has several members
+  with _opened(path) as file:  # of a whole gzip file only if it has several members
+    found = sum(int(f.offsets[-1]) for f in _frames(file, path, buffer=ScratchBuffer()))
   if found != n_bytes:
     raise DataError(
       f'{path} holds {found} bytes of records, and TensorFlow reads {n_bytes} of them: it stops at '
@@ -265,24 +233,6 @@ class _Readable(io.RawIOBase):
     data = self._file.read(len(buffer))
     buffer[: len(data)] = data
     return len(data)
-
-
-def ordered_batches(
-  paths: Sequence[str],
-  label: str | Sequence[str],
-  feature_spec: FeatureSpec | None,
-  batch_size: int,
-  promised: int | None = None,
-  seen: FileVersions | None = None,
-) -> tf.data.Dataset:
-  """Returns one pass over files in order: batches of (features, label); see `checked_batches`.
-
-  Raises:
-    ConfigError: if there is no feature spec, or one of several labels does not fit.
-  """
-  parse = example_parser(label, feature_spec)
-  records = checked_batches(paths, batch_size, promised, seen)
-  return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def checked_batches(
@@ -334,8 +284,9 @@ def checked_batches(
       lambda: call_python(key, [path, n_bytes, n_records], [tf.bool])[0],
       lambda: tf.constant(True),
     )
+    framed = tf.cast(tf.strings.length(batch), tf.int64) + HEADER + FOOTER
     with tf.control_dependencies([whole]):
-      n_bytes = tf.where(ends, tf.constant(0, tf.int64), n_bytes + framed_bytes(batch))
+      n_bytes = tf.where(ends, tf.constant(0, tf.int64), n_bytes + tf.reduce_sum(framed))
     return (n_bytes, n_records + tf.size(batch, tf.int64)), batch
 
   files = tf.data.Dataset.from_tensor_slices((list(paths), kinds)).flat_map(of_file)

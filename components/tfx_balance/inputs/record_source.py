@@ -36,7 +36,7 @@ from tfx_balance.inputs.parsing import (
 from tfx_balance.inputs.record_files import (
   batches_of,
   check_promised,
-  ordered_batches,
+  checked_batches,
   promised_records,
   record_place,
 )
@@ -355,8 +355,10 @@ class ExampleSource(RecordSource):
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
-    spec, n_records = feature_spec or self._spec, sum(self.counts.records)
-    return ordered_batches(self._paths, self._label, spec, batch_size, n_records, self._versions)
+    parse = example_parser(self._label, feature_spec or self._spec)
+    n_records = sum(self.counts.records)
+    records = checked_batches(self._paths, batch_size, n_records, self._versions)
+    return records.map(parse, tf.data.AUTOTUNE)
 
   def _read(self, memory_budget: int, multilabel: bool) -> tuple[tf.Tensor, Any, int]:
     """Returns all the records, string [n], their labels, and their bytes."""
