@@ -115,7 +115,7 @@ class CopyRecords(beam.DoFn):
     together = output_plan.copies_together(input_split) if plain else None
 
     def assign_blocks(assigned: AssignedRecords) -> Iterator[AssignedBlock]:
-      """Assigns what is read from where it was spilled, and yields blocks with copies to make."""
+      """Assigns records that are read from where they were spilled; yields blocks to copy."""
       start = 0
       for index in spill.index('hash', 'content', 'code', 'size', *([] if plain else ['position'])):
         rows, parts = strata[index['code']], assigner.assign(index)
