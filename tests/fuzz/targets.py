@@ -167,7 +167,8 @@ def _document(kind: Any, data: Any) -> Any:
 def _read(path: str, chunk_bytes: int) -> tuple[list[bytes], str]:
   """Returns the records of a file, and why it is refused: '' if it is not."""
   try:
-    return [record for part in read_frames(path, chunk_bytes) for record in part.payloads()], ''
+    found = read_frames(path, chunk_bytes=chunk_bytes)
+    return [record for part in found for record in part.payloads()], ''
   except DataError as error:
     return [], str(error)
 

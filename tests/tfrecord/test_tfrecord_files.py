@@ -24,7 +24,8 @@ SUFFIXES = ['', '.gz']
 
 def read(path, chunk_bytes=SIZES.chunk_bytes):
   """Returns the records that `read_frames` finds."""
-  return [r for frames in files.read_frames(str(path), chunk_bytes) for r in frames.payloads()]
+  found = files.read_frames(str(path), chunk_bytes=chunk_bytes)
+  return [record for frames in found for record in frames.payloads()]
 
 
 @given(
@@ -240,11 +241,11 @@ def test_a_block_is_the_chunks_that_reach_its_size(
 ):
   path = write_tfrecords(tmp_path_factory.mktemp('blocks') / 'in', payloads)
   sizes, buffer = [0], frames.ScratchBuffer()
-  for chunk in files.read_frames(path, chunk_bytes):
+  for chunk in files.read_frames(path, chunk_bytes=chunk_bytes):
     sizes[-1] += len(chunk.data)
     if sizes[-1] >= block_bytes:
       sizes.append(0)
-  read = files.read_frames(path, chunk_bytes, block_bytes=block_bytes, buffer=buffer)
+  read = files.read_frames(path, chunk_bytes=chunk_bytes, block_bytes=block_bytes, buffer=buffer)
   found = [(len(block.data), block.payloads()) for block in read]
   assert [n for n, _ in found] == [n for n in sizes if n]
   assert [record for _, records in found for record in records] == payloads
@@ -289,7 +290,10 @@ def test_the_checks_here_can_fail(tmp_path):
 
 
 class Full:
-  """A buffered file on a disk that is full."""
+  """A buffered file on a disk that is full, and the storage that it is in."""
+
+  def create(self, path):
+    return self
 
   def write(self, data):
     if len(data) > 100:
@@ -316,7 +320,7 @@ def write_two(suffix, n_writes, fault=None):
 @pytest.mark.parametrize('n_writes', [0, 1, 20], ids=['by closing', 'one write', 'by writing'])
 def test_no_error_of_a_full_disk_leads_to_itself(monkeypatch, suffix, n_writes):
   # `ExitStack` follows what led to an error to its end, and never comes back from a cycle.
-  monkeypatch.setattr(files, 'create_stream', lambda path: Full())
+  monkeypatch.setattr(files, 'storage_of', lambda path: Full())
   with pytest.raises(OSError, match='No space left on device') as found:
     write_two(suffix, n_writes)
   assert found.value.filename in (f'a{suffix}', f'b{suffix}')
@@ -329,7 +333,7 @@ def test_no_error_of_a_full_disk_leads_to_itself(monkeypatch, suffix, n_writes):
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
 def test_an_error_beside_the_writing_is_the_one_that_is_told(monkeypatch, suffix):
-  monkeypatch.setattr(files, 'create_stream', lambda path: Full())
+  monkeypatch.setattr(files, 'storage_of', lambda path: Full())
   with pytest.raises(DataError, match=r'^the data$'):
     write_two(suffix, 0, DataError('the data'))
 

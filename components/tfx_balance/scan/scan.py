@@ -255,7 +255,7 @@ class ScanFile(beam.DoFn):
     """Yields frames, valid until the next ones, and their index, whose records it counts."""
     blocks = read_frames(
       file.path,
-      self.sizes.chunk_bytes,
+      chunk_bytes=self.sizes.chunk_bytes,
       max_record_bytes=self.options.max_record_bytes,
       bad=bad,
       block_bytes=self.sizes.block_bytes,

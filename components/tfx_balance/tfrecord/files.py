@@ -11,16 +11,10 @@ from isal import igzip_threaded
 
 from tfx_balance.deflate import Compressor
 from tfx_balance.errors import DataError
-from tfx_balance.sizes import SIZES
-from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
-from tfx_balance.tfrecord.reading import (
-  GZIP_SUFFIX,
-  LARGEST_RECORD_BYTES,
-  BadRecords,
-  FileVersions,
-  frames_of_stream,
-)
-from tfx_balance.tfrecord.work_files import OutputFile, create_stream, open_as_is
+from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.tfrecord.reading import GZIP_SUFFIX, FileVersions, frames_of_stream
+from tfx_balance.tfrecord.storage import storage_of
+from tfx_balance.tfrecord.work_files import OutputFile, open_as_is
 
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 31  # the largest, with the header and the trailer of gzip
@@ -32,24 +26,12 @@ def suffix_of(path: str) -> str:
   return GZIP_SUFFIX if path.endswith(GZIP_SUFFIX) else ''
 
 
-def read_frames(
-  path: str,
-  chunk_bytes: int = SIZES.chunk_bytes,
-  *,
-  max_record_bytes: int = LARGEST_RECORD_BYTES,
-  bad: BadRecords | None = None,
-  block_bytes: int = 1,
-  buffer: ScratchBuffer | None = None,
-) -> Iterator[Frames]:
+def read_frames(path: str, **options: Any) -> Iterator[Frames]:
   """Yields a file's frames in blocks of one chunk or several, with every CRC checked.
 
   Args:
     path: Path of a TFRecord file, gzip-compressed if it ends in .gz; any storage.
-    chunk_bytes: Decompressed bytes of a chunk, about; a larger record is a chunk of its own.
-    max_record_bytes: Bytes of the longest record.
-    bad: Collector of records that cannot be used, as in `frames_of_stream`; None refuses them.
-    block_bytes: Bytes from which on the chunks of a block are enough.
-    buffer: Memory of the blocks, each of which holds until the next; None for memory of their own.
+    **options: Options of `frames_of_stream`, by name.
 
   Raises:
     DataError: if the file is truncated or corrupted, or claims a longer record; names the file and
@@ -57,9 +39,7 @@ def read_frames(
     StorageError: if it cannot be read.
   """
   with FileVersions().reading(path), open_decompressed(path) as stream:
-    yield from frames_of_stream(
-      stream, path, chunk_bytes, max_record_bytes, bad, block_bytes, buffer
-    )
+    yield from frames_of_stream(stream, path, **options)
 
 
 @contextlib.contextmanager
@@ -123,7 +103,7 @@ def create_compressed(path: str) -> OutputFile:
 
   What is written must not change before the next call: it may not be compressed until then.
   """
-  raw = create_stream(path)
+  raw = storage_of(path).create(path)
   if not path.endswith(GZIP_SUFFIX):
     return OutputFile(path, raw)
   return OutputFile(path, GzipWriter(raw), raw)

@@ -270,7 +270,10 @@ class _Block:
         self._end += n
         asked = asked - n if n else 0
     except GZIP_FAULTS as error:
-      raise DataError(gzip_fault(path, error)) from error
+      raise DataError(
+        f'{path} is not a whole gzip file ({error}); it is truncated or corrupted, or its name '
+        f'should not end in {GZIP_SUFFIX}: copy or write it again'
+      ) from error
     return self._end > before
 
   def unchecked(self) -> Frames:
@@ -288,14 +291,6 @@ class _Block:
   def frames(self) -> Frames:
     """Returns the frames of the block."""
     return Frames(pa.py_buffer(self._memory[: self.n_bytes]), np.concatenate(self._edges))
-
-
-def gzip_fault(path: str, error: BaseException) -> str:
-  """Returns the message for a gzip file that cannot be decompressed."""
-  return (
-    f'{path} is not a whole gzip file ({error}); it is truncated or corrupted, or its name '
-    f'should not end in {GZIP_SUFFIX}: copy or write it again'
-  )
 
 
 def _check_headers(frames: Frames, path: str, position: int, max_record_bytes: int) -> int:

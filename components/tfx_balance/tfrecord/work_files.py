@@ -67,7 +67,7 @@ class OutputFile:
   def size(self) -> int:
     """The bytes of the file as it is stored, once it is closed."""
     size: int | None = getattr(self._stored, 'size', None)  # of an object, to ask is a request
-    return file_size(self._path) if size is None else size
+    return storage_of(self._path).size(self._path) if size is None else size
 
   def write(self, data: Any) -> None:
     """Writes bytes, or what has a buffer of them; raises OSError if that fails."""
@@ -123,17 +123,7 @@ def fill(stream: BinaryIO, array: npt.NDArray[Any], path: str) -> None:
 
 def create_as_is(path: str) -> OutputFile:
   """Opens a file for writing; nothing is compressed."""
-  return OutputFile(path, create_stream(path))
-
-
-def create_stream(path: str) -> BinaryIO:
-  """Opens a file for writing, and leaves its errors as they are."""
-  return storage_of(path).create(path)
-
-
-def file_size(path: str) -> int:
-  """Returns the bytes of a file as it is stored."""
-  return storage_of(path).size(path)
+  return OutputFile(path, storage_of(path).create(path))
 
 
 def new_output_file(work_dir: str, final_path: str) -> str:
@@ -175,7 +165,8 @@ def copy_file(file: FileCopy, work_dir: str) -> WorkFile:
   versions.check(file.source)
   copy(file.source, work_path)
   versions.check(file.source)
-  return WorkFile(work_path, file.final_path, records=-1, size=file_size(work_path))
+  size = storage_of(work_path).size(work_path)
+  return WorkFile(work_path, file.final_path, records=-1, size=size)
 
 
 def write_document(work_dir: str, final_path: str, data: str | bytes) -> WorkFile:
