@@ -200,7 +200,11 @@ class RecordReader:
     if self._payload != 'FORMAT_TF_EXAMPLE':
       return None
     table = frames.table()
-    values = self._walked(frames) if table is None else self._of_one_layout(table)
+    if table is None:
+      values = self._walked(frames)
+    else:
+      layout = FixedColumns.of(table[0].tobytes(), dict.fromkeys(self.kinds, 1))
+      values = None if layout is None else layout.values(table)
     if values is None:
       return None
     ones = np.ones(len(frames), np.int64)
@@ -208,11 +212,6 @@ class RecordReader:
     if any(self.kinds[name] not in (None, own.kind) for name, own in columns.items()):
       return None
     return self._learned(columns)
-
-  def _of_one_layout(self, table: npt.NDArray[np.uint8]) -> list[npt.NDArray[Any]] | None:
-    """Returns the values of each feature, or None where records have another layout."""
-    layout = FixedColumns.of(table[0].tobytes(), dict.fromkeys(self.kinds, 1))
-    return None if layout is None else layout.values(table)
 
   def _walked(self, frames: Frames) -> list[npt.NDArray[Any]] | None:
     """Returns these values of large records, which the parser copies; None to fall back to it."""

@@ -26,7 +26,7 @@ from tfx_balance.plan.number_bins import Recoding
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
-from tfx_balance.tfrecord.packed import PackedFile, PackedWriter, local_copy
+from tfx_balance.tfrecord.packed import PackedFile, PackedWriter, local_copy, opened
 from tfx_balance.tfrecord.work_files import create_as_is, fill, new_work_file, open_as_is
 
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4'), ('position', '<u4')])
@@ -102,10 +102,9 @@ class Spill:
     assert isinstance(self.rows_file, PackedFile)
     place = sum(self.blocks) * self.row.itemsize
     data = np.empty((8, 2 * self.n_rank_counts), np.uint8)
-    with local_copy() as copy:
-      self.rows_file.having(np.array([[place, place + data.nbytes]])).fetch(copy)
-      copy.seek(place)
-      fill(copy, data, self.rows_file.path)
+    with opened(self.rows_file, np.array([[place, place + data.nbytes]])) as file:
+      file.seek(place)
+      fill(file, data, self.rows_file.path)
     steps, counts = np.split(_of_planes(data, np.dtype(np.int64)), 2)
     return np.cumsum(steps), counts
 
@@ -149,20 +148,14 @@ class Spill:
         yield rows, frames
 
 
-class FramesReader:
+class FramesReader(contextlib.ExitStack):
   """Reads frames of a spill; a context manager. Of packed ones it has a local copy."""
 
   def __init__(self, spill: Spill) -> None:
+    super().__init__()
     self._source = spill.frames_file
     self._file: BinaryIO | None = None
     self._there = _NO_RANGES
-
-  def __enter__(self) -> FramesReader:
-    return self
-
-  def __exit__(self, *_: object) -> None:
-    if self._file is not None:
-      self._file.close()
 
   def read(self, start: int, sizes: npt.NDArray[Any], buffer: ScratchBuffer) -> Frames:
     """Returns frames of these sizes from a byte offset on, valid as long as the buffer."""
@@ -176,34 +169,28 @@ class FramesReader:
   def _opened(self, start: int, end: int) -> tuple[BinaryIO, str]:
     """Returns the file that has these bytes, and its path."""
     if isinstance(self._source, str):
-      self._file = self._file or open_as_is(self._source)
+      self._file = self._file or self.enter_context(open_as_is(self._source))
       return self._file, self._source
-    self._file = self._file or local_copy()
+    self._file = self._file or self.enter_context(local_copy())
     missing = self._source.having(np.array([[start, end]])).without(self._there)
     missing.fetch(self._file)
     self._there = np.concatenate([self._there, missing.units])
     return self._file, self._source.path
 
 
-class SpillWriter:
+class SpillWriter(contextlib.ExitStack):
   """Writes a spill; a context manager, whose files are made with the first block."""
 
   def __init__(self, work_dir: str, name: str, file_number: int, key: int) -> None:
+    super().__init__()
     self._rows_path, self._frames_path = (
       new_work_file(work_dir, f'{name}-{kind}-{file_number:05d}') for kind in ('rows', 'frames')
     )
     self._file_number, self._key = file_number, key
     self._files: list[Any] = []
-    self._stack = contextlib.ExitStack()
     self._buffers = itertools.repeat(ScratchBuffer())
     self._blocks: list[int] = []
     self._row = INDEX_ROW
-
-  def __enter__(self) -> SpillWriter:
-    return self
-
-  def __exit__(self, *error: Any) -> None:
-    self._stack.__exit__(*error)
 
   @property
   def spill(self) -> Spill:
@@ -233,7 +220,7 @@ class SpillWriter:
     order = order_of_block(keys, leading)
     if not self._files:
       paths = (self._rows_path, self._frames_path)
-      self._files = [self._stack.enter_context(create_as_is(path)) for path in paths]
+      self._files = [self.enter_context(create_as_is(path)) for path in paths]
     rows_file, frames_file = self._files
     rows_file.write(rows[order].view(np.uint8).data)
     for taken in frames.taken(order if which is None else which[order], self._buffers):
@@ -347,8 +334,7 @@ def _unpacked(
   row = np.dtype([(name, stored[name]) for name in names])
   places = {name: _place_of(name, n, stored) for name in names}
   ends = [[place, place + n * row[name].itemsize] for name, place in places.items()]
-  with local_copy() as copy:
-    file.having(np.array(ends)).fetch(copy)
+  with opened(file, np.array(ends)) as copy:
     for n in blocks:
       rows = np.empty(n, row)
       for name, place in places.items():

@@ -21,7 +21,7 @@ from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file, scratch_folder
 
 
-class AssignedRecords:
+class AssignedRecords(contextlib.ExitStack):
   """Writes the assignment of a spilled file to output files; a context manager.
 
   They are read from where they were spilled. Those that are not near others of their file there are
@@ -39,23 +39,15 @@ class AssignedRecords:
       folder: Folder for the rows, and for what is spilled once more.
       buffer: Buffer of what is read to be spilled once more.
     """
+    super().__init__()
     self._path = new_work_file(folder, f'assigned-{spill.file_number:05d}')
-    self._writer = SpillWriter(folder, 'again', spill.file_number, spill.key)
+    self._writer = self.enter_context(SpillWriter(folder, 'again', spill.file_number, spill.key))
     spilled = self._writer.spill
     self._ranges = RangeFinder(spill, self._path, file_groups)
     self._again = RangeFinder(spilled, str(spilled.rows_file), file_groups)
-    self._reader, self._buffer = FramesReader(spill), buffer
+    self._reader, self._buffer = self.enter_context(FramesReader(spill)), buffer
     self._start = 0
     self._file: OutputFile | None = None
-    self._stack = contextlib.ExitStack()
-
-  def __enter__(self) -> AssignedRecords:
-    self._stack.enter_context(self._writer)
-    self._stack.enter_context(self._reader)
-    return self
-
-  def __exit__(self, *error: Any) -> None:
-    self._stack.__exit__(*error)
 
   def add(
     self,
@@ -77,7 +69,7 @@ class AssignedRecords:
     if together is not None:
       again = np.union1d(again, np.flatnonzero(rows['times'] >= 2 * together))
     if self._file is None:
-      self._file = self._stack.enter_context(create_as_is(self._path))
+      self._file = self.enter_context(create_as_is(self._path))
     self._file.write(rows.view(np.uint8).data)
     self._ranges.add(sizes, keys, file_groups, again)
     if len(again):

@@ -26,18 +26,17 @@ from tfx_balance.plan.group_table import (
   count_entries,
   group_numbers,
 )
-from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.runs import starts_of_runs
 from tfx_balance.plan.split_plan import Placed
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.shuffle.ranges import RangePacker
 from tfx_balance.sizes import SIZES, Workspace
-from tfx_balance.tfrecord.packed import PackedFile, local_copy
+from tfx_balance.tfrecord.packed import PackedFile, opened
 from tfx_balance.tfrecord.work_files import (
   create_as_is,
   fill,
   new_work_file,
-  open_as_is,
   scratch_folder,
 )
 
@@ -57,12 +56,6 @@ def n_parts(n_records: int, part_records: int = SIZES.group_records) -> int:
     part_records: Records of a part, about.
   """
   return min(MOST_PARTS, 1 << (n_records // part_records).bit_length())
-
-
-def _edges_of(groups: UInts, parts: int) -> Ints:
-  """Returns where each part begins in ascending groups, and their number: int64 [parts + 1]."""
-  firsts = np.array([part * 2**64 // parts for part in range(parts)], np.uint64)
-  return np.append(np.searchsorted(groups, firsts), len(groups)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +79,6 @@ class PartColumn:
   row: np.dtype[Any]
 
 
-@contextlib.contextmanager
-def _opened(file: str | PackedFile) -> Iterator[BinaryIO]:
-  """Opens a work file, or a local copy of what there is of it."""
-  if isinstance(file, str):
-    with open_as_is(file) as stream:
-      yield stream
-    return
-  with local_copy() as copy:
-    file.fetch(copy)
-    yield copy
-
-
 def _read(stream: BinaryIO, run: Ints, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
   """Returns the values of a run, a first one and an end."""
   first, end = run.tolist()
@@ -110,7 +91,7 @@ def _read(stream: BinaryIO, run: Ints, dtype: np.dtype[Any]) -> npt.NDArray[Any]
 
 def _blocks(column: PartColumn) -> list[Entries]:
   """Returns the entries of a file in a part, block by block."""
-  with _opened(column.file) as stream:
+  with opened(column.file) as stream:
     return [_read(stream, run, column.row) for run in column.runs]
 
 
@@ -128,6 +109,7 @@ def count_groups(
     timed: Whether the time of the latest record of each group counts.
   """
   edges, first, row = [], 0, TIMED_ENTRY if timed else ENTRY
+  firsts = np.array([part * 2**64 // parts for part in range(parts)], np.uint64)
   with scratch_folder(work.work_dir) as folder:
     path = new_work_file(folder, f'groups-{scanned.spill.file_number:05d}')
     with create_as_is(path) as file:
@@ -135,7 +117,7 @@ def count_groups(
         numbers, times = group_numbers(index['group'], seed), index['time'] if timed else None
         entries = count_entries(numbers, rows[index['code']], index['position'], times)
         file.write(entries.view(np.uint8).data)
-        edges.append(first + _edges_of(entries['group'], parts))
+        edges.append(first + np.append(np.searchsorted(entries['group'], firsts), len(entries)))
         first += len(entries)
     table = np.array(edges, np.int64).reshape(-1, parts + 1)
     with RangePacker(path, work) as packer:
@@ -197,7 +179,7 @@ class GroupAssigner:
       seed: Seed of the order of groups.
     """
     self._streams = [
-      (stack.enter_context(_opened(each.file)), each.runs, each.row)
+      (stack.enter_context(opened(each.file)), each.runs, each.row)
       for each in sorted(columns, key=attrgetter('part'))
     ]
     self._seed, self._block = seed, 0

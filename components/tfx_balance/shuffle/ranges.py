@@ -263,7 +263,7 @@ class RangeFinder:
     return found
 
 
-class RangePacker:
+class RangePacker(contextlib.ExitStack):
   """Packs the ranges of a work file that output files take; a context manager.
 
   Args:
@@ -272,17 +272,11 @@ class RangePacker:
   """
 
   def __init__(self, file: str | PackedFile, work: Workspace) -> None:
+    super().__init__()
     self._file, self._work_dir, self._sizes = file, work.work_dir, work.sizes
     self._as_is = isinstance(file, str) and storage_of(work.work_dir).renames
-    self._stack = contextlib.ExitStack()
     self._source: BinaryIO | None = None
     self._writer: PackedWriter | None = None
-
-  def __enter__(self) -> RangePacker:
-    return self
-
-  def __exit__(self, *error: Any) -> None:
-    self._stack.__exit__(*error)
 
   def pack(self, ranges: Ints) -> str | PackedFile:
     """Returns the file with these ranges, first bytes and ends: int64 [m, 2]."""
@@ -293,14 +287,14 @@ class RangePacker:
     ranges = merged(ranges)
     path = f'{self._work_dir}/{posixpath.basename(self._file)}'
     if self._source is None:
-      self._source = self._stack.enter_context(open_as_is(self._file))
+      self._source = self.enter_context(open_as_is(self._file))
     small = None
     if (ranges[:, 1] - ranges[:, 0]).sum() <= self._sizes.largest_unit_bytes:
       small = packed_inline(self._source, ranges, path)
       if len(small.inline) <= self._sizes.inline_bytes:
         return small
     if self._writer is None:
-      self._writer = self._stack.enter_context(PackedWriter(path, self._sizes.largest_unit_bytes))
+      self._writer = self.enter_context(PackedWriter(path, self._sizes.largest_unit_bytes))
     first = self._writer.n_units
     if small is None:
       self._writer.add_parts(self._source, ranges)

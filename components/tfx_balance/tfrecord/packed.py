@@ -7,6 +7,7 @@ some of the file fetches the units that have it to the same places of a sparse l
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import pyarrow as pa
 
 from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord.object_store import RANGE_BYTES, read_ranges
-from tfx_balance.tfrecord.work_files import create_as_is, fill
+from tfx_balance.tfrecord.work_files import create_as_is, fill, open_as_is
 
 GAP_BYTES = 64 << 10
 """Bytes between two units up to which they are read by one request."""
@@ -101,6 +102,18 @@ def _runs(units: Ints, gap_bytes: int, range_bytes: int) -> Iterator[tuple[int, 
     yield low, len(units)
 
 
+@contextlib.contextmanager
+def opened(file: str | PackedFile, ranges: Ints | None = None) -> Iterator[BinaryIO]:
+  """Opens a work file, of a packed one a local copy of what it has, or has of some ranges."""
+  if isinstance(file, str):
+    with open_as_is(file) as stream:
+      yield stream
+    return
+  with local_copy() as copy:
+    (file if ranges is None else file.having(ranges)).fetch(copy)
+    yield copy
+
+
 def local_copy() -> BinaryIO:
   """Opens a temporary file to fetch units to."""
   return cast('BinaryIO', tempfile.TemporaryFile(prefix='tfx-balance-'))
@@ -143,21 +156,16 @@ def _compressed(data: Any) -> bytes:
   return unit
 
 
-class PackedWriter:
+class PackedWriter(contextlib.ExitStack):
   """Writes a packed file; a context manager. What was written is `packed`, once it is closed."""
 
   def __init__(self, path: str, largest_unit_bytes: int = SIZES.largest_unit_bytes) -> None:
+    super().__init__()
     self._path, self._largest = path, largest_unit_bytes
-    self._out = create_as_is(path)
+    self._out = self.enter_context(create_as_is(path))
     self._end = 0
     self._units: list[tuple[int, int]] = []
     self._parts: list[Ints] = []
-
-  def __enter__(self) -> PackedWriter:
-    return self
-
-  def __exit__(self, *error: Any) -> None:
-    self._out.__exit__(*error)
 
   @property
   def n_units(self) -> int:
