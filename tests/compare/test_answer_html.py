@@ -82,6 +82,6 @@ def test_an_answer_without_decisions_or_differences_is_shown():
 
 
 def test_a_notebook_shows_it_and_a_repr_is_short():
-  answer = Answer(document(), *[None] * 4)
+  answer = Answer(document(), *[None] * 5)
   assert answer._repr_html_() == answer_html(answer.document)
   assert repr(answer) == 'Answer(weights_correction: macro_recall 0.620, +0.020 harms)'

@@ -6,6 +6,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 from tfx_balance.compare import compare, keras_training
 from tfx_balance.compare.answer_text import answer_text
@@ -176,21 +177,6 @@ def test_few_records_tell_a_metric_of_all_records():
   assert 'too few' not in str(answer)
 
 
-def test_time_that_is_up_keeps_whole_repetitions_alone(monkeypatch):
-  done = []
-  real = keras_training.KerasTraining.fold
-
-  def fold(self, task):
-    done.append(task)
-    return real(self, task) if len(done) <= 7 else None
-
-  monkeypatch.setattr(keras_training.KerasTraining, 'fold', fold)
-  with first_folds(10):
-    answer = compare(maker(), *table(), steps=2, processes=1, verbose=False)
-  assert answer.document.folds == 5
-  assert 'Time was up after 7 of 10 folds' in str(answer)
-
-
 def test_no_time_is_an_error_that_says_so():
   with pytest.raises(ConfigError, match='minutes=0 are up before the first of 5 folds'):
     compare(maker(), *table(), steps=5, minutes=0, processes=1, verbose=False)
@@ -224,6 +210,7 @@ def test_groups_stay_together_and_time_goes_forward(monkeypatch):
   ('make', 'message'),
   [
     (maker(activation='softmax'), 'makes probabilities'),
+    (lambda: keras.Sequential([maker()(), keras.layers.Lambda(tf.nn.softmax)]), 'add up to 1'),
     (maker(width=1), 'of width 1 with activation linear'),
     (lambda: None, 'is not a Keras model'),
     ('model', 'is not a model; give an estimator'),

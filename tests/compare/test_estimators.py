@@ -195,6 +195,32 @@ def test_an_estimator_of_numbers_from_0_gets_them():
   assert fitted.predict(x).tolist() == other.predict(x).tolist()
 
 
+@pytest.mark.parametrize(
+  ('given', 'kind'),
+  [
+    (lambda rare: rare, np.bool_),
+    (lambda rare: rare.tolist(), np.bool_),
+    (lambda rare: pd.Series(rare, dtype='boolean'), np.bool_),
+    (lambda rare: rare.astype(np.float32), np.float32),
+    (lambda rare: rare.astype(np.int8), np.int8),
+  ],
+  ids=['booleans', 'a list of them', 'pandas', 'floats', 'small integers'],
+)
+def test_classes_are_of_the_type_of_y(given, kind):
+  def found(y, proba):
+    assert y.dtype == kind
+    return np.mean((proba[:, 1] > 0.5) == y)
+
+  x, names = table()
+  y = given(names == 'rare')
+  answer = compare(LogisticRegression(), x, y, found, processes=1, verbose=False)
+  fitted = answer.fit(x, y)
+  assert fitted.classes_.dtype == fitted.predict(x).dtype == kind
+  assert np.mean(fitted.predict(x) == (names == 'rare')) > 0.8
+  assert type(answer.suspects(1)[0].label) is type(kind(0).item())
+  assert [str(value) for value in answer.document.classes] == ['0', '1']
+
+
 def test_each_class_is_drawn_as_often_as_the_largest():
   labels = np.repeat([0, 1, 2], [50, 7, 20])
   uses = np.bincount(balanced_rows(labels, 3), minlength=77)
@@ -261,18 +287,20 @@ def test_duplicates_are_named_and_can_be_groups(capsys):
   np.testing.assert_array_equal(answer.log_p[::2], answer.log_p[1::2])
 
 
-def test_time_that_is_up_gives_the_folds_that_there_are(monkeypatch):
+@pytest.mark.parametrize(('trained', 'count'), [(3, 3), (7, 5)])
+def test_time_that_is_up_gives_the_folds_that_there_are(monkeypatch, trained, count):
+  """Of several repetitions those that are whole."""
   done = []
   real = EstimatorTraining.fold
 
   def fold(self, task):
     done.append(task)
-    return real(self, task) if len(done) <= 3 else None
+    return real(self, task) if len(done) <= trained else None
 
   monkeypatch.setattr(EstimatorTraining, 'fold', fold)
   answer = compare(LogisticRegression(), *table(), processes=1, verbose=False)
-  assert answer.document.folds == 3
-  assert 'Time was up after 3 of 10 folds, and 3 count' in str(answer)
+  assert answer.document.folds == count
+  assert f'Time was up after {trained} of 10 folds, and {count} count' in str(answer)
 
 
 def test_other_seeds_have_other_folds(monkeypatch):

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import tf_keras
 from tfx_balance.compare import compare, keras_training
 from tfx_balance.compare.keras_training import smote_columns
@@ -71,20 +70,6 @@ def test_one_model_is_made_before_the_first_fold(monkeypatch):
     assert before[0] == 1
     made.clear()
     before.clear()
-
-
-@KERASES
-def test_what_ends_in_probabilities_is_refused(module):
-  dense, softmax = module.layers.Dense, lambda x: tf.nn.softmax(x)
-  ends = [
-    [lambda: dense(2, 'softmax')],
-    [lambda: dense(1, 'sigmoid')],
-    [lambda: dense(2), lambda: module.layers.Softmax()],
-    [lambda: dense(2), lambda: module.layers.Lambda(softmax)],
-  ]
-  for last in ends:
-    with pytest.raises(ConfigError, match=r'(probabilities|one number)'):
-      compare(maker(module, *last), *table())
 
 
 def test_files_in_place_of_what_is_in_them_are_refused():

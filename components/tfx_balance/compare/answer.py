@@ -6,16 +6,21 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tfx_balance.arguments import check_path
+import numpy as np
+
+from tfx_balance.arguments import check_path, check_seed, check_whole
 from tfx_balance.compare.answer_html import answer_html
 from tfx_balance.compare.answer_text import answer_text
-from tfx_balance.compare.arms import Floats
-from tfx_balance.compare.fitted import Classifier, fit_remedy
+from tfx_balance.compare.arms import ARMS, Floats
+from tfx_balance.compare.fitted import Classifier
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.compare.suspects import Suspect, suspects
-from tfx_balance.compare.trainers import Trainer, values_of
+from tfx_balance.compare.trainers import Trainer
 from tfx_balance.documents.comparison import ComparisonDocument
 from tfx_balance.documents.sentences import signed_difference
+from tfx_balance.errors import DataError
+from tfx_balance.modes.cross_validation import StratifiedSplits
+from tfx_balance.plan.labels import label_codes
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.tfrecord.storage import write_whole
 
@@ -34,6 +39,7 @@ class Answer:
     labels: Index of each record's class, int64 [n].
     log_p: Mean log probabilities of natural models that were not trained on a record, float64
       [n, n_classes]; NaN for records that none tested.
+    classes: Values of the classes, as y had them, [n_classes].
   """
 
   document: ComparisonDocument
@@ -41,6 +47,7 @@ class Answer:
   trainer: Trainer = field(compare=False)
   labels: Ints = field(compare=False)
   log_p: Floats = field(compare=False)
+  classes: Any = field(compare=False)
 
   @property
   def verdicts(self) -> dict[str, str]:
@@ -76,8 +83,26 @@ class Answer:
       ConfigError: if an argument breaks a rule.
       DataError: if y has other classes.
     """
-    classes = values_of(self.remedy.classes)
-    return fit_remedy(self.trainer, self.remedy, classes, x, y, average, seed)
+    remedy = self.remedy
+    average = remedy.average if average is None else check_whole('average', average)
+    seed = check_seed(seed)
+    counts, codes = label_codes(y, 'y')
+    labels = codes.astype(np.int64)
+    if counts.classes != remedy.classes:
+      raise DataError(
+        f'y has the classes {list(map(str, counts.classes))}, and those that were compared are '
+        f'{list(map(str, remedy.classes))}; give data of the same classes'
+      )
+    parts = [np.arange(len(labels))]
+    if average > 1:
+      parts = [rows for rows, _ in StratifiedSplits(average, seed).split(labels, labels)]
+    trained = self.trainer.remedies[ARMS[remedy.name].trained_as or remedy.name]
+    seeds = np.random.SeedSequence(seed % 2**63).generate_state(len(parts)).tolist()
+    models = [
+      self.trainer.fit(x, labels, rows, trained, own)
+      for rows, own in zip(parts, seeds, strict=True)
+    ]
+    return Classifier(remedy, models, self.classes)
 
   def attach(self, model: Any) -> Any:
     """Returns a Keras model that decides as the recommended remedy does; see `Remedy.attach`."""
@@ -85,7 +110,7 @@ class Answer:
 
   def suspects(self, n: int = 50) -> list[Suspect]:
     """Returns the records whose labels most look wrong; see `tfx_balance.compare.suspects`."""
-    values = values_of(self.remedy.classes).tolist()
+    values = self.classes.tolist()
     return [
       one._replace(label=values[one.label], likely=values[one.likely])
       for one in suspects(self.log_p, self.labels, n)

@@ -46,6 +46,7 @@ from tfx_balance.compare.trainers import (
   Trainer,
   check_classes,
   fold_tasks,
+  values_like,
 )
 from tfx_balance.documents.comparison import (
   MOST_CONFUSED,
@@ -147,8 +148,14 @@ def compare(
   counts, codes = label_codes(y, 'y')
   labels = codes.astype(np.int64)
   check_classes(counts)
+  values = values_like(counts.classes, y)
   measures = Measures.of(
-    np.array(counts.records), cost, classes=counts.classes, metric=metric, prevalence=prevalence
+    np.array(counts.records),
+    cost,
+    classes=counts.classes,
+    values=values,
+    metric=metric,
+    prevalence=prevalence,
   )
   metric = measures.check(metric)
   zeros = (0.0,) * len(counts.records)
@@ -226,7 +233,7 @@ def compare(
     notes=tuple(notes),
     shift=remedy.shift,
   )
-  answer = Answer(document, remedy, trainer, labels, out_of_fold(folds, len(labels)))
+  answer = Answer(document, remedy, trainer, labels, out_of_fold(folds, len(labels)), values)
   say(f'\n{answer}')
   return answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 from tfx_balance.arguments import format_value
 from tfx_balance.compare.arms import ARMS, TRAINED, Floats
 from tfx_balance.compare.remedy import Remedy
-from tfx_balance.compare.trainers import Fold, Task, train_folds, values_of
+from tfx_balance.compare.trainers import OutOfTimeError, Task, Trainer, values_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.balanced_batches import BalancedBatches
 from tfx_balance.plan.arrays import is_sparse, n_rows
@@ -70,26 +70,16 @@ class FittedEstimator:
 
 
 @dataclass(frozen=True)
-class EstimatorTraining:
+class EstimatorTraining(Trainer):
   """Trains estimators on records.
 
   Attributes:
     make: Function that returns an estimator that was not trained.
-    features: What the estimators take, [n, ...].
-    labels: Index of each record's class, [n].
     classes: Values of the classes, [n_classes].
-    remedies: Remedies by arm, of trained arms.
-    left_out: Why arms are left out, a sentence each.
-    deadline: Time when it is to stop, as `time.time` gives it.
   """
 
   make: Callable[[], Any]
-  features: Any
-  labels: Ints
   classes: Any
-  remedies: Mapping[str, Remedy]
-  left_out: Sequence[str]
-  deadline: float
 
   @classmethod
   def of(
@@ -123,22 +113,14 @@ class EstimatorTraining:
         left_out.append(f'{arm} is left out: it moves numbers, and x has other or missing values.')
       else:
         remedies[arm] = replace(plain, name=arm)
-    return cls(make, features, labels, values_of(plain.classes), remedies, left_out, deadline)
+    return cls(features, labels, remedies, left_out, deadline, make, values_of(plain.classes))
 
-  def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
-    """Yields the scores of folds; see `train_folds`."""
-    return train_folds(self, tasks, processes)
-
-  def fold(self, task: Task) -> Fold | None:
-    """Returns the scores of all arms on the records of a fold; None when time is up."""
-    counts = np.bincount(self.labels[task.trained], minlength=len(self.classes))
-    tested, log_p = take(self.features, task.tested), {}
-    for arm, remedy in self.remedies.items():
-      if time.time() > self.deadline:
-        return None
-      fitted = self.fit(self.features, self.labels, task.trained, remedy, task.seed)
-      log_p[arm] = fitted.log_p(tested)
-    return Fold(task.repeat, task.tested, counts, log_p)
+  def scores(self, task: Task, remedy: Remedy) -> Floats:
+    """Returns the log probabilities of a fold's tested records; see `Trainer.scores`."""
+    if time.time() > self.deadline:
+      raise OutOfTimeError
+    fitted = self.fit(self.features, self.labels, task.trained, remedy, task.seed)
+    return fitted.log_p(take(self.features, task.tested))
 
   def fit(self, x: Any, labels: Ints, rows: Ints, remedy: Remedy, seed: int) -> FittedEstimator:
     """Returns an estimator that was trained on records with a remedy.
@@ -176,10 +158,6 @@ class EstimatorTraining:
       f'{type(estimator).__name__} with {remedy.name} does not take x or y: {first}; x goes to it '
       f'as it is, and y as values such as {format_value(self.classes[0])}; give what its fit takes'
     ) from first
-
-  def settings(self, arms: Collection[str]) -> Mapping[str, EstimatorTraining]:
-    """Returns no other settings: an estimator has those of its parameters."""
-    return {}
 
 
 def maker_of(model: Any) -> Callable[[], Any]:

@@ -86,9 +86,10 @@ class Scores:
     served = self.measures.log_served(fold.log_prior)
     return shifted(fold.log_p[_source(name)], ARMS[name].shift(fold.log_prior, served, t))
 
-  def labels_of(self, folds: Sequence[Fold]) -> Ints:
-    """Returns the class indices of the records of several folds."""
-    return self.labels[np.concatenate([fold.rows for fold in folds])]
+  def joined(self, log_p: Sequence[Floats], some: Sequence[int]) -> tuple[Floats, Ints]:
+    """Returns the scores of the records of some folds, of those of all, and their classes."""
+    rows = np.concatenate([self.folds[i].rows for i in some])
+    return np.concatenate([log_p[i] for i in some]), self.labels[rows]
 
   def threshold(self, name: str, folds: Sequence[Fold] | None = None) -> float:
     """Returns the t that is best for an arm on the records of folds; without any of all folds.
@@ -105,7 +106,7 @@ class Scores:
         for fold in used
       ]
     )
-    own = self.labels_of(used)
+    own = self.labels[np.concatenate([fold.rows for fold in used])]
     return find_threshold(scores, served, lambda p: self.measures.better(self.metric, p, own))
 
   def decisions(self, name: str) -> list[Floats]:
@@ -164,61 +165,41 @@ class Judged:
 def judge(scores: Scores) -> dict[str, Judged]:
   """Returns scores and confusion by arm, in the order of `ARMS`."""
   measures, folds = scores.measures, scores.folds
-  n_classes = measures.n_classes
   repeats = [
     [i for i, fold in enumerate(folds) if fold.repeat == repeat]
     for repeat in sorted({fold.repeat for fold in folds})
   ]
-  labels = [scores.labels_of([folds[i] for i in own]) for own in repeats]
   found = {}
   for name in scores.arms:
-    decided = scores.decisions(name)
-    given = [scores.of(name, fold) for fold in folds]
+    of_folds = {True: scores.decisions(name), False: [scores.of(name, fold) for fold in folds]}
     joined = {
-      True: [np.concatenate([decided[i] for i in own]) for own in repeats],
-      False: [np.concatenate([given[i] for i in own]) for own in repeats],
+      decides: [scores.joined(log_p, own) for own in repeats] for decides, log_p in of_folds.items()
     }
     values = {
-      metric: float(
-        np.mean(
-          [
-            measures.measure(metric, log_p, own)
-            for log_p, own in zip(joined[measures.metrics[metric].decides], labels, strict=True)
-          ]
-        )
-      )
-      for metric in measures.names
+      metric: [measures.measure(metric, *pair) for pair in joined[kind.decides]]
+      for metric, kind in measures.metrics.items()
     }
-    pairs = [
-      np.bincount(own * n_classes + measures.decide(log_p), minlength=n_classes**2)
-      for log_p, own in zip(joined[True], labels, strict=True)
+    calibrations = [pair for each in joined[False] if (pair := measures.calibration(*each))]
+    deciding = of_folds[measures.metrics[scores.metric].decides]
+    by_fold = [
+      _by_fold(scores, deciding, own, whole)
+      for own, whole in zip(repeats, values[scores.metric], strict=True)
     ]
-    calibrations = [
-      pair
-      for log_p, own in zip(joined[False], labels, strict=True)
-      if (pair := measures.calibration(log_p, own)) is not None
-    ]
-    deciding = decided if measures.metrics[scores.metric].decides else given
     found[name] = Judged(
-      values,
-      np.concatenate([_by_fold(scores, deciding, own) for own in repeats]),
+      {metric: float(np.mean(each)) for metric, each in values.items()},
+      np.concatenate(by_fold),
       _by_record(scores, deciding),
       tuple(np.mean(calibrations, axis=0).tolist()) if calibrations else None,
-      np.mean(pairs, axis=0).reshape(n_classes, n_classes),
+      np.mean([measures.confusion(*pair) for pair in joined[True]], axis=0),
     )
   return found
 
 
-def _by_fold(scores: Scores, log_p: Sequence[Floats], own: Sequence[int]) -> Floats:
-  """Returns the jackknife values of the folds of one repetition; see `Judged`."""
-
-  def value(some: Sequence[int]) -> float:
-    labels = scores.labels_of([scores.folds[i] for i in some])
-    joined = np.concatenate([log_p[i] for i in some])
-    return scores.measures.measure(scores.metric, joined, labels)
-
-  whole, n = value(own), len(own)
-  without = [value([i for i in own if i != fold]) for fold in own] if n > 1 else [whole]
+def _by_fold(scores: Scores, log_p: Sequence[Floats], own: Sequence[int], whole: float) -> Floats:
+  """Returns the jackknife values of the folds of one repetition, given its own; see `Judged`."""
+  n, measure = len(own), scores.measures.measure
+  parts = [[i for i in own if i != fold] for fold in own] if n > 1 else []
+  without = [measure(scores.metric, *scores.joined(log_p, part)) for part in parts] or [whole]
   return n * whole - (n - 1) * np.array(without)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from tfx_balance.arguments import format_value
 from tfx_balance.compare.arms import ARMS, TRAINED, Floats
 from tfx_balance.compare.remedy import Remedy, check_logits, keras_of
 from tfx_balance.compare.threshold import shifted
-from tfx_balance.compare.trainers import Fold, OutOfTimeError, Task, train_folds
+from tfx_balance.compare.trainers import Fold, OutOfTimeError, Task, Trainer
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
@@ -46,20 +45,15 @@ class FittedKeras:
 
 
 @dataclass(frozen=True)
-class KerasTraining:
-  """Trains Keras models on records.
+class KerasTraining(Trainer):
+  """Trains Keras models on records, whose features are a nest of arrays, [n, ...] each.
 
   Attributes:
     run: Text that no other comparison has, under which models are kept.
     make_model: Function that returns a Keras model that ends in logits.
     takes_rows: Whether the function takes features and class indices of what is trained on.
-    features: Array or nest of arrays, [n, ...] each.
-    labels: Index of each record's class, [n].
-    remedies: Remedies by arm, of trained arms.
-    left_out: Why arms are left out, a sentence each.
     steps: Batches to train on.
     batch_size: Records in each.
-    deadline: Time when it is to stop, as `time.time` gives it.
     callbacks: Function that returns new callbacks of a training, or None.
     keras: Keras of the models.
     policy: Name of its dtype policy, such as 'mixed_float16'.
@@ -68,13 +62,8 @@ class KerasTraining:
   run: str
   make_model: Callable[..., Any]
   takes_rows: bool
-  features: Any
-  labels: Ints
-  remedies: Mapping[str, Remedy]
-  left_out: Sequence[str]
   steps: int
   batch_size: int
-  deadline: float
   callbacks: Callable[[], Sequence[Any]] | None = None
   keras: KerasName = 'keras'
   policy: str = 'float32'
@@ -114,8 +103,8 @@ class KerasTraining:
     check_no_paths(x)
     features = arrays_of(x)
     check_rows(features, len(labels), 'labels')
-    fixed = (steps, batch_size, deadline, callbacks)
-    made = cls(uuid.uuid4().hex, make_model, takes_rows, features, labels, {}, (), *fixed)
+    given = (make_model, takes_rows, steps, batch_size, callbacks)
+    made = cls(features, labels, {}, (), deadline, uuid.uuid4().hex, *given)
     if model is None:
       model = made._new_model(np.arange(len(labels)))
     check_logits(model, made._output(model), len(plain.classes))
@@ -134,29 +123,33 @@ class KerasTraining:
     )
 
   def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
-    """Yields the scores of folds; see `train_folds`. A GPU is used by this process alone."""
-    if tf.config.list_physical_devices('GPU'):
-      processes = 1
-    return train_folds(self, tasks, processes, partial(_begin, self.keras, self.policy))
+    """Yields the scores of folds; see `Trainer.folds`. A GPU is used by this process alone."""
+    return super().folds(tasks, 1 if tf.config.list_physical_devices('GPU') else processes)
 
-  def fold(self, task: Task) -> Fold | None:
-    """Returns the scores of all arms on the records of a fold; None when time is up."""
-    counts = self._counts(task.trained)
-    tested = self._rows(task.tested)
-    log_p = {}
-    try:
-      for arm, remedy in self.remedies.items():
-        fitted = self._trained(task.trained, remedy, task.seed)
-        log_p[arm] = fitted.log_p(tested)
-        weights = fitted.model.get_weights()
-        if not all(np.isfinite(values).all() for values in (log_p[arm], *weights)):
-          raise DataError(
-            f'after {self.steps} steps with {arm}, the model has weights or logits that are NaN or '
-            f'infinite; fill in such values in the features, or lower the learning rate'
-          )
-    except OutOfTimeError:
-      return None
-    return Fold(task.repeat, task.tested, counts, log_p)
+  def begin(self) -> None:
+    """Prepares another process: for one thread, and for the dtype policy of this one."""
+    if not _compiled:
+      try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+      except RuntimeError:  # TensorFlow has run in this process: of an earlier comparison
+        pass
+    keras_module(self.keras).mixed_precision.set_global_policy(self.policy)
+
+  def scores(self, task: Task, remedy: Remedy) -> Floats:
+    """Returns the log probabilities of a fold's tested records; see `Trainer.scores`.
+
+    Raises:
+      DataError: if weights or probabilities are not finite.
+    """
+    fitted = self._trained(task.trained, remedy, task.seed)
+    log_p = fitted.log_p(self._rows(task.tested))
+    if not all(np.isfinite(values).all() for values in (log_p, *fitted.model.get_weights())):
+      raise DataError(
+        f'after {self.steps} steps with {remedy.name}, the model has weights or logits that are '
+        f'NaN or infinite; fill in such values in the features, or lower the learning rate'
+      )
+    return log_p
 
   def fit(self, x: Any, labels: Ints, rows: Ints, remedy: Remedy, seed: int) -> FittedKeras:
     """Returns a model of its own that was trained on rows of records with a remedy."""
@@ -183,7 +176,7 @@ class KerasTraining:
       ConfigError: if two models share weights.
       OutOfTimeError: if time is up.
     """
-    remedy = replace(remedy, records=tuple(self._counts(rows).tolist()))
+    remedy = replace(remedy, records=tuple(self.counts(rows).tolist()))
     compiled = self._compiled(rows)
     seed_all = compiled.keras.utils.set_random_seed
     seed_all(seed)
@@ -237,13 +230,8 @@ class KerasTraining:
     key = f'{self.run} {hash(rows.tobytes())}' if self.takes_rows else self.run
     if key not in _compiled:
       _compiled.clear()
-      _compiled[key] = _Compiled(self._new_model(rows), len(self._counts(rows)))
+      _compiled[key] = _Compiled(self._new_model(rows), len(self.counts(rows)))
     return _compiled[key]
-
-  def _counts(self, rows: Ints) -> Ints:
-    """Returns the records of each class among rows, [n_classes]."""
-    n_classes = len(next(iter(self.remedies.values())).classes)
-    return np.bincount(self.labels[rows], minlength=n_classes)
 
 
 class _Compiled:
@@ -370,14 +358,3 @@ def _made_variables(optimizer: Any, weights: Sequence[Any]) -> list[Any]:
   make(weights)
   found = optimizer.variables
   return list(found() if callable(found) else found)
-
-
-def _begin(keras: KerasName, policy: str) -> None:
-  """Prepares another process: for one thread, and for the dtype policy of this one."""
-  if not _compiled:
-    try:
-      tf.config.threading.set_intra_op_parallelism_threads(1)
-      tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:  # TensorFlow has run in this process: of an earlier comparison
-      pass
-  keras_module(keras).mixed_precision.set_global_policy(policy)

@@ -142,6 +142,7 @@ class Measures:
     cost: Any = None,
     *,
     classes: Sequence[ClassValue] | None = None,
+    values: Any = None,
     metric: Any = None,
     prevalence: Mapping[Any, float] | None = None,
   ) -> Measures:
@@ -151,6 +152,7 @@ class Measures:
       counts: Records of each class, [n_classes].
       cost: Costs, [n_classes, n_classes], or by pairs of classes; None for none.
       classes: Classes; None for the numbers 0, 1 and so on.
+      values: Their values, as a function that is the metric gets them; None for those of `classes`.
       metric: Deciding metric: a name, a function, or what `recall_at_precision` returns.
       prevalence: Share by class where the model is used.
 
@@ -161,7 +163,8 @@ class Measures:
     matrix, words = _costs(cost, classes)
     metrics = {name: one for name, one in METRICS.items() if name != 'cost' or matrix is not None}
     if isinstance(metric, AtLeast) or callable(metric):
-      metrics |= dict([_own_metric(metric, classes, prevalence is not None)])
+      values = values_of(classes) if values is None else values
+      metrics |= dict([_own_metric(metric, classes, values, prevalence is not None)])
     shares = _prevalence(prevalence, counts, classes)
     weights = None if shares is None else shares * counts.sum() / counts
     rarest = int(np.argmin(counts if shares is None else shares))
@@ -208,10 +211,13 @@ class Measures:
     each = self.by_record(name, log_p, labels)
     if each is not None:
       return float(np.average(each, weights=weights))
-    decided = self.decide(log_p)
-    pairs = np.bincount(labels * self.n_classes + decided, weights, self.n_classes**2)
-    square = pairs.reshape(self.n_classes, self.n_classes).astype(np.float64)
-    return _OF_CONFUSION[name](square)
+    return _OF_CONFUSION[name](self.confusion(log_p, labels, weights))
+
+  def confusion(self, log_p: Floats, labels: Ints, weights: Floats | None = None) -> Floats:
+    """Returns the records of class i that are put into class j: float64 [n_classes, n_classes]."""
+    n = self.n_classes
+    pairs = np.bincount(labels * n + self.decide(log_p), weights, n**2)
+    return pairs.reshape(n, n).astype(np.float64)
 
   def by_record(self, name: str, log_p: Floats, labels: Ints) -> Floats | None:
     """Returns the values of records whose mean a metric is, [n]; None where it is no such mean."""
@@ -321,12 +327,15 @@ def _logistic(
   return float(found[0]), float(found[1]) if fitted_slope else 1.0
 
 
-def _own_metric(metric: Any, classes: Sequence[ClassValue], weighted: bool) -> tuple[str, Metric]:
+def _own_metric(
+  metric: Any, classes: Sequence[ClassValue], values: npt.NDArray[Any], weighted: bool
+) -> tuple[str, Metric]:
   """Returns the name and the metric of a function or of `AtLeast`.
 
   Args:
     metric: Either.
     classes: The classes.
+    values: Their values, as a function gets them.
     weighted: Whether records have weights.
 
   Raises:
@@ -344,7 +353,7 @@ def _own_metric(metric: Any, classes: Sequence[ClassValue], weighted: bool) -> t
 
     return words.replace(' ', '_'), Metric(words, decides=False, of_scores=at_least)
 
-  name, values = getattr(metric, '__name__', 'metric').strip('<>'), values_of(classes)
+  name = getattr(metric, '__name__', 'metric').strip('<>')
   if name in METRICS:
     raise ConfigError(
       f'metric={format_value(metric)} is a function of the name {name!r}, which another metric '

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import abc
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -73,59 +74,77 @@ class Fitted(Protocol):
     """Returns log probabilities of records: float64 [n, n_classes]."""
 
 
-class Trainer(Protocol):
-  """Trains a kind of models on records that it holds; it knows neither metrics nor verdicts."""
+@dataclass(frozen=True)
+class Trainer(abc.ABC):
+  """Trains a kind of models on records that it holds; it knows neither metrics nor verdicts.
 
-  @property
-  def remedies(self) -> Mapping[str, Remedy]:
-    """Remedies by arm, of those that it can train."""
+  Attributes:
+    features: What the models take, [n, ...].
+    labels: Index of each record's class, [n].
+    remedies: Remedies by arm, of those that it can train.
+    left_out: Why arms are left out, a sentence each.
+    deadline: Time when it is to stop, as `time.time` gives it.
+  """
 
-  @property
-  def left_out(self) -> Sequence[str]:
-    """Why arms are left out, a sentence each."""
+  features: Any
+  labels: Ints
+  remedies: Mapping[str, Remedy]
+  left_out: Sequence[str]
+  deadline: float
 
   def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
-    """Yields the scores of folds as they are done, and ends early when time is up."""
+    """Yields the scores of folds as they are done, and ends early when time is up.
 
+    Args:
+      tasks: Folds.
+      processes: Number of processes; 1 for this one.
+    """
+    if processes == 1:
+      done: Iterator[Fold | None] = map(self.fold, tasks)
+    else:
+      rest = replace(self, features=None, labels=np.empty(0, np.int64))
+      data = (self.features, self.labels)
+      done = call_in_processes(partial(_in_process, rest), data, tasks, processes)
+    return (fold for fold in done if fold is not None)
+
+  def fold(self, task: Task) -> Fold | None:
+    """Returns the scores of all arms on the records of a fold; None when time is up."""
+    try:
+      log_p = {arm: self.scores(task, remedy) for arm, remedy in self.remedies.items()}
+    except OutOfTimeError:
+      return None
+    return Fold(task.repeat, task.tested, self.counts(task.trained), log_p)
+
+  def counts(self, rows: Ints) -> Ints:
+    """Returns the records of each class among rows: int64 [n_classes]."""
+    n_classes = len(next(iter(self.remedies.values())).classes)
+    return np.bincount(self.labels[rows], minlength=n_classes)
+
+  def begin(self) -> None:  # noqa: B027 -- few need it
+    """Prepares another process for a fold."""
+
+  @abc.abstractmethod
+  def scores(self, task: Task, remedy: Remedy) -> Floats:
+    """Returns the log probabilities of a fold's tested records, with the remedy of a trained arm.
+
+    Raises:
+      OutOfTimeError: if time is up.
+    """
+
+  @abc.abstractmethod
   def fit(self, x: Any, labels: Ints, rows: Ints, remedy: Remedy, seed: int) -> Fitted:
     """Returns a model that was trained on rows of records with the remedy of a trained arm."""
 
   def settings(self, arms: Collection[str]) -> Mapping[str, Trainer]:
-    """Returns trainers of these arms with other settings, by words for them."""
+    """Returns trainers of these arms with other settings, by words for them; {} without any."""
+    return {}
 
 
-def train_folds(
-  trainer: Any, tasks: Sequence[Task], processes: int, begin: Callable[[], None] | None = None
-) -> Iterator[Fold]:
-  """Yields the scores of folds as they are done, and ends early when time is up.
-
-  Args:
-    trainer: Trainer that is a dataclass with `features`, `labels` and a method `fold` of a task,
-      which returns None when time is up.
-    tasks: Folds.
-    processes: Number of processes; 1 for this one.
-    begin: Function that prepares another process for a fold; None for nothing to prepare.
-  """
-  if processes == 1:
-    done: Iterator[Fold | None] = map(trainer.fold, tasks)
-  else:
-    rest = replace(trainer, features=None, labels=np.empty(0, np.int64))
-    data = (trainer.features, trainer.labels)
-    done = call_in_processes(partial(_in_process, rest, begin), data, tasks, processes)
-  for fold in done:
-    if fold is not None:
-      yield fold
-
-
-def _in_process(
-  trainer: Any, begin: Callable[[], None] | None, data: tuple[Any, Ints], task: Task
-) -> Fold | None:
+def _in_process(trainer: Trainer, data: tuple[Any, Ints], task: Task) -> Fold | None:
   """Returns the scores of a fold, in another process."""
-  if begin is not None:
-    begin()
+  trainer.begin()
   features, labels = data
-  found: Fold | None = replace(trainer, features=features, labels=labels).fold(task)
-  return found
+  return replace(trainer, features=features, labels=labels).fold(task)
 
 
 def values_of(classes: Sequence[ClassValue]) -> npt.NDArray[Any]:
@@ -136,6 +155,12 @@ def values_of(classes: Sequence[ClassValue]) -> npt.NDArray[Any]:
   ]
   mixed = len(set(map(type, values))) > 1
   return np.array(values, object if mixed else None)
+
+
+def values_like(classes: Sequence[ClassValue], y: Any) -> npt.NDArray[Any]:
+  """Returns the values of the classes of y as y has them, booleans and floats too: [n_classes]."""
+  values, kind = values_of(classes), read_column(y, 'y').values.dtype
+  return values.astype(kind) if kind.kind in 'biuf' else values
 
 
 def check_classes(counts: TrainingCounts) -> None:
