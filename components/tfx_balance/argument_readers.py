@@ -88,10 +88,11 @@ def one_of(*choices: str) -> Read:
   return lambda name, value: check_choice(name, value, choices)
 
 
-def optional_one_of(*choices: str) -> Read:
-  """Returns a function that reads one of some words; None for None and ''."""
-  read = one_of(*choices)
-  return lambda name, value: None if _is_absent(value) else read(name, value)
+def optional(read: Read) -> Read:
+  """Returns a function that reads a value as another does; None for None and for TFX's ''."""
+  return lambda name, value: (
+    None if value is None or (isinstance(value, str) and not value) else read(name, value)
+  )
 
 
 def names(argument: str, value: Any) -> tuple[str, ...]:
@@ -101,23 +102,9 @@ def names(argument: str, value: Any) -> tuple[str, ...]:
   return check_names(argument, value)
 
 
-def optional_names(argument: str, value: Any) -> tuple[str, ...] | None:
-  """Returns names as `names` does; None for None and ''."""
-  return None if _is_absent(value) else names(argument, value)
-
-
-def optional_text(argument: str, value: Any) -> str | None:
-  """Returns a text; None for None and '', as which TFX carries it."""
-  return None if _is_absent(value) else check_text(argument, value)
-
-
-def optional_path(argument: str, value: Any) -> str | None:
-  """Returns a path; None for None and ''; see `optional_text`."""
-  return None if _is_absent(value) else check_path(argument, value)
-
-
-def _is_absent(value: Any) -> bool:
-  return value is None or (isinstance(value, str) and not value)
+optional_names = optional(names)
+optional_text = optional(check_text)
+optional_path = optional(check_path)
 
 
 def set_features(features: tuple[str, ...], multilabel: bool, missing: Any) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from tfx_balance.argument_readers import (
   as_given,
   from_json,
   one_of,
+  optional,
   optional_names,
-  optional_one_of,
   optional_path,
   optional_text,
   read_all,
@@ -205,6 +205,6 @@ ARGUMENTS = {
   'on_violation': Argument(str, one_of(*get_args(OnViolation)), 'fail'),
   'report_dir': Argument(str, optional_path),
   'multilabel': Argument(int, check_flag, False, True),  # under which any label is allowed
-  'identity': Argument(str, optional_one_of('bytes', 'values')),
+  'identity': Argument(str, optional(one_of('bytes', 'values'))),
 }
 """The arguments of ClassDistributionValidator."""

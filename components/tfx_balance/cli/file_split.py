@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -298,10 +299,10 @@ def whole_folder(output: Path) -> Iterator[Path]:
     ConfigError: If the output has been made meanwhile.
   """
   output.parent.mkdir(parents=True, exist_ok=True)
-  new = Path(tempfile.mkdtemp(prefix=f'.{output.name}-', dir=output.parent))
+  new = output.parent / f'.{output.name}-{uuid.uuid4().hex}'
+  new.mkdir()
   try:
     yield new
-    new.chmod(0o777 & ~_umask())
     try:
       new.rename(output)
     except OSError as error:
@@ -309,12 +310,6 @@ def whole_folder(output: Path) -> Iterator[Path]:
   except BaseException:
     shutil.rmtree(new, ignore_errors=True)
     raise
-
-
-def _umask() -> int:
-  mask = os.umask(0)
-  os.umask(mask)
-  return mask
 
 
 def show(

@@ -6,7 +6,7 @@ import logging
 import posixpath
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -189,7 +189,9 @@ class _Export(tf.Module):
   def __init__(self, model: tf_keras.Model, transform: tft.TFTransformOutput, label: str):
     super().__init__()
     layer = transform.transform_features_layer()
-    self._kept = [*model.variables, *resources_of(layer)]
+    parts = tf.train.TrackableView(layer).descendants()
+    parts = [part for part in parts if not isinstance(part, tf_keras.layers.Layer)]
+    self._kept = [*model.variables, *parts]
     self._predict = functools.partial(model, training=False)
     self._preprocess = functools.partial(layer)
     used = transform.transformed_feature_spec()  # under the names of the raw features
@@ -230,12 +232,6 @@ class _Export(tf.Module):
     if self.log_prior is not None:
       signatures['adjusted'] = self.adjusted
     tf.saved_model.save(self, folder, signatures=signatures)
-
-
-def resources_of(layer: tf_keras.layers.Layer) -> list[Any]:
-  """Returns the objects that a layer depends on, such as lookup tables, but no layers."""
-  found = tf.train.TrackableView(layer).descendants()
-  return [part for part in found if not isinstance(part, tf_keras.layers.Layer)]
 
 
 def add_threshold(module: _Export, train_files: list[str], eval_files: list[str]) -> float:

@@ -1,5 +1,6 @@
 """Inspection of the user's own Parquet files: columns and label counts."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Iterator, Sequence
@@ -62,11 +63,18 @@ def read_batches(
   path: Path, progress: Progress, names: Sequence[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
   """Yields the rows of a file, of all columns or of those named, a part at a time."""
-  try:
+  with readable(path):
     file, size = pq.ParquetFile(path), path.stat().st_size
     for batch in file.iter_batches(ROWS, columns=names):
       yield batch
       progress.add(size * len(batch) // file.metadata.num_rows)
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+  """Raises a DataError where a file is not one of Parquet, or cannot be read."""
+  try:
+    yield
   except (pa.ArrowInvalid, OSError) as error:
     raise DataError(f'{path} is not a readable Parquet file ({error}); write it again') from error
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tfx_balance.cli.own_contents import Cells, check_same_columns
-from tfx_balance.cli.own_parquet import encoded, read_batches
+from tfx_balance.cli.own_parquet import encoded, read_batches, readable
 from tfx_balance.cli.progress import Progress
 from tfx_balance.errors import DataError
 
@@ -44,12 +44,8 @@ class ParquetFiles:
     """
     schemas = []
     for path in files:
-      try:
+      with readable(path):
         schemas.append(pq.read_schema(path))
-      except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-          f'{path} is not a readable Parquet file ({error}); write it again'
-        ) from error
       check_same_columns(files[0], schemas[0].names, path, schemas[-1].names)
       for name, first, own in zip(
         schemas[0].names, schemas[0].types, schemas[-1].types, strict=True

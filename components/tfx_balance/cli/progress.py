@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from types import TracebackType
 
 EVERY = 1.0  # seconds between two lines
 
 
-class Progress:
+class Progress(contextlib.AbstractContextManager['Progress']):
   """Prints a step's share of bytes or files that is done, from its first second on.
 
   On a terminal the line is rewritten; in a file there is one line every ten seconds.
@@ -21,15 +21,7 @@ class Progress:
     self._terminal = sys.stderr.isatty()
     self._printed, self._wide = time.monotonic(), 0
 
-  def __enter__(self) -> Progress:
-    return self
-
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    trace: TracebackType | None,
-  ) -> None:
+  def __exit__(self, *error: object) -> None:
     if self._wide:
       print('\r' + ' ' * self._wide, end='\r', file=sys.stderr, flush=True)
 
