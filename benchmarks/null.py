@@ -151,7 +151,7 @@ def verdicts(folds: Sequence[Fold], labels: Array, metric: str, in_time: bool) -
   measures = replace(Measures.of(np.bincount(labels)), metrics={metric: METRICS[metric]})
   scores = Scores(folds, labels, measures, metric, in_time)
   found = judge(scores)
-  arms, _ = compared_arms(scores, found, advice.simplest(found, measures, metric))
+  arms = compared_arms(scores, found, advice.simplest(found, measures, metric))
   return {arm.name: arm.verdict for arm in arms if arm.verdict is not None}
 
 

@@ -1,6 +1,7 @@
 """What is recommended, and what is said of it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,6 @@ import pytest
 from tfx_balance.compare import compare, comparing
 from tfx_balance.compare.advice import reason, simplest, to_settle
 from tfx_balance.compare.arms import ARMS, Arm
-from tfx_balance.compare.comparing import _unsettled
-from tfx_balance.compare.intervals import Interval
 from tfx_balance.compare.judging import Judged
 from tfx_balance.compare.metrics import Measures
 from tfx_balance.compare.threshold import shifted
@@ -75,17 +74,27 @@ def test_the_reason_names_what_is_known():
   )
 
 
-def test_records_that_would_tell_grow_with_the_square_of_the_width():
-  assert to_settle(Interval(0.1, -0.1, 0.3), 100) == (200, 800)
-  assert to_settle(Interval(0.1, -0.01, 0.21), 100) == (100, 250)
-  assert to_settle(Interval(0.1, 0.05, 0.15), 100) is None
-  assert to_settle(Interval(0.01, -0.1, 0.12), 100) is None
-  assert to_settle(Interval(0.1, -0.1, 0.3), 9) is None
+@pytest.mark.parametrize(
+  ('ends', 'few', 'said'),
+  [
+    ((-0.1, 0.3), 100, ['About 200 to 800 records of the rarest class would tell']),
+    ((-0.01, 0.21), 100, ['About 100 to 250 records']),
+    ((0.05, 0.15), 100, []),
+    ((-0.9, 1.1), 100, []),
+    ((-0.1, 0.3), 9, []),
+    ((None, None), 100, []),
+  ],
+)
+def test_records_that_would_tell_grow_with_the_square_of_the_width(ends, few, said):
+  arms = [arm('natural'), replace(arm('mean', 0.1, 'cannot tell'), low=ends[0], high=ends[1])]
+  found = list(to_settle(arms, 'natural', few))
+  assert [note[: len(words)] for note, words in zip(found, said, strict=True)] == said
+  assert list(to_settle([replace(one, verdict='helps') for one in arms], 'mean', few)) == []
 
 
 def test_a_difference_that_is_rounded_to_nothing_has_no_minus():
-  arm = ComparedArm('mean', '', {}, difference=-0.0004, verdict='cannot tell')
-  (note,) = _unsettled({'mean': Interval(-0.0004, -0.001, 0.0002)}, [arm], 'mean', 100)
+  found = replace(arm('mean', -0.0004, 'cannot tell'), low=-0.001, high=0.0002)
+  (note,) = to_settle([found], 'mean', 100)
   assert 'would tell a difference of +0.000 (mean); there are 100.' in note
 
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from tfx_balance.compare.arms import ARMS, NATURAL
-from tfx_balance.compare.intervals import CANNOT_TELL, FEWEST_RECORDS, HELPS, Interval
+from tfx_balance.compare.intervals import CANNOT_TELL, FEWEST_RECORDS, HELPS
 from tfx_balance.compare.judging import EQUIVALENT_PART, Judged, equivalence
 from tfx_balance.compare.metrics import Measures
 from tfx_balance.documents.comparison import ComparedArm
+from tfx_balance.documents.sentences import signed_difference
 
 NEAR = 0.5
 """Part of the region of equivalence by which an estimate may be behind the best for less effort.
@@ -104,24 +105,33 @@ def notes(
     )
 
 
-def to_settle(interval: Interval, few: int) -> tuple[int, int] | None:
-  """Returns the range of records of the rarest class that would settle a difference of this size.
+def to_settle(arms: Sequence[ComparedArm], recommended: str, few: int) -> Iterator[str]:
+  """Yields the number of records that would tell if the best arm helps, where the data cannot.
 
   The width of an interval falls with the square root of the records; the range is half and twice
-  the number at which it would no longer hold 0. None where that is known, cannot be estimated from
+  the number at which it would no longer hold 0. Nothing is said where that cannot be estimated from
   so few records, or is far beyond them.
 
   Args:
-    interval: Of the difference to natural batches.
+    arms: All arms.
+    recommended: Name of the recommended arm.
     few: Number of records of the rarest class.
   """
-  half = (interval.high - interval.low) / 2
-  if few < FEWEST_TO_SETTLE or math.isnan(half) or not 0 < abs(interval.mean) < half:
-    return None
-  factor = (half / abs(interval.mean)) ** 2
-  if factor > MOST_TO_SETTLE:
-    return None
-  return round_two(few * max(factor / 2, 1)), round_two(few * factor * 2)
+  others = [arm for arm in arms if arm.difference is not None]
+  own = [arm for arm in others if arm.name == recommended]
+  arm = max(own or others, key=lambda arm: arm.difference or 0)
+  mean, low, high = arm.difference, arm.low, arm.high
+  if (
+    arm.verdict != CANNOT_TELL or few < FEWEST_TO_SETTLE or not mean or low is None or high is None
+  ):
+    return
+  factor = ((high - low) / 2 / abs(mean)) ** 2
+  if 1 < factor <= MOST_TO_SETTLE:
+    least, most = round_two(few * max(factor / 2, 1)), round_two(few * factor * 2)
+    yield (
+      f'About {least:,} to {most:,} records of the rarest class would tell a difference of '
+      f'{signed_difference(mean)} ({arm.name}); there are {few:,}.'
+    )
 
 
 def round_two(number: float) -> int:

@@ -131,7 +131,7 @@ class Answer:
     return answer_html(self.document)
 
   def __repr__(self) -> str:
-    arm = next(arm for arm in self.document.arms if arm.name == self.document.recommended)
+    arm = self.document.best
     gain = '' if arm.difference is None else f', {signed_difference(arm.difference)} {arm.verdict}'
     return (
       f'Answer({arm.name}: {self.document.metric} {arm.values[self.document.metric]:.3f}{gain})'

@@ -26,7 +26,7 @@ from tfx_balance.compare.arms import ARMS, NATURAL, Floats
 from tfx_balance.compare.duplicates import duplicates_sentence, equal_rows
 from tfx_balance.compare.estimator_training import EstimatorTraining, maker_of
 from tfx_balance.compare.fold_progress import watched
-from tfx_balance.compare.intervals import CANNOT_TELL, CONFIDENCE, Interval
+from tfx_balance.compare.intervals import CONFIDENCE, Interval
 from tfx_balance.compare.judging import (
   Judged,
   Scores,
@@ -55,7 +55,6 @@ from tfx_balance.documents.comparison import (
   ComparisonDocument,
   Gap,
 )
-from tfx_balance.documents.sentences import signed_difference
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.labels import label_codes
 from tfx_balance.plan.ranks import Ints
@@ -194,11 +193,11 @@ def compare(
   found = judge(scores)
   recommended = advice.simplest(found, measures, metric)
   threshold = scores.threshold(recommended)
-  arms, gained = compared_arms(scores, found, recommended)
+  arms = compared_arms(scores, found, recommended)
   notes = [
     *remarks,
     *advice.notes(found, recommended, min(counts.records), measures, metric),
-    *_unsettled(gained, arms, recommended, min(counts.records)),
+    *advice.to_settle(arms, recommended, min(counts.records)),
     *_of_other_settings(trainer, tasks[0], scores, recommended, threshold),
   ]
   if len(done) < len(tasks):
@@ -311,10 +310,8 @@ def _n_needed(function: Callable[..., Any]) -> int:
 
 def compared_arms(
   scores: Scores, found: Mapping[str, Judged], recommended: str
-) -> tuple[tuple[ComparedArm, ...], dict[str, Interval]]:
-  """Returns the results as the document has them, and each arm's interval to natural batches.
-
-  All intervals that are shown hold together.
+) -> tuple[ComparedArm, ...]:
+  """Returns the results as the document has them; all intervals that are shown hold together.
 
   Args:
     scores: Scores of all folds.
@@ -345,7 +342,7 @@ def compared_arms(
         **decisions_of(one.confusion) if name in (NATURAL, recommended) else {},
       )
     )
-  return tuple(arms), gained
+  return tuple(arms)
 
 
 def decisions_of(confusion: Floats) -> dict[str, Any]:
@@ -364,30 +361,11 @@ def _gap(interval: Interval) -> Gap:
   return Gap(interval.mean, *ends)
 
 
-def _unsettled(
-  gained: Mapping[str, Interval], arms: Sequence[ComparedArm], recommended: str, few: int
-) -> Iterator[str]:
-  """Yields the number of records that would tell if the best arm helps, where the data cannot."""
-  others = [arm for arm in arms if arm.difference is not None]
-  arm = next((arm for arm in others if arm.name == recommended), None) or max(
-    others, key=lambda arm: arm.difference or 0
-  )
-  settled = advice.to_settle(gained[arm.name], few) if arm.verdict == CANNOT_TELL else None
-  if settled:
-    low, high = settled
-    yield (
-      f'About {low:,} to {high:,} records of the rarest class would tell a difference of '
-      f'{signed_difference(arm.difference or 0)} ({arm.name}); there are {few:,}.'
-    )
-
-
 def _of_other_settings(
   trainer: Trainer, task: Task, scores: Scores, recommended: str, threshold: float
 ) -> Iterator[str]:
   """Yields scores of natural batches and the recommended arm at other settings, on one fold."""
-  names = list(dict.fromkeys((NATURAL, recommended)))
-  if ARMS[recommended].averaged:
-    names = [NATURAL]
+  names = [NATURAL] if ARMS[recommended].averaged else list(dict.fromkeys((NATURAL, recommended)))
   trained = {ARMS[name].trained_as or name for name in names}
   values: dict[str, list[str]] = {name: [] for name in names}
   settings = trainer.settings(trained)

@@ -132,7 +132,12 @@ class Remedy(Document):
     keras = keras_of(models[0])
     inputs = _inputs_of(models[0])
     for i, one in enumerate(models[1:], 1):
-      _check_inputs(i, _inputs_of(one), inputs)
+      own, wanted = _form_of(_inputs_of(one)), _form_of(inputs)
+      if own != wanted:
+        raise ConfigError(
+          f'model {i} has the inputs {own}, and model 0 has {wanted}; give models of the same '
+          f'inputs'
+        )
       # Two models may have one name, which layers of a model may not.
       part = keras.Model(_inputs_of(one), logits[i], name=f'averaged_{i}')
       logits[i] = part(inputs)
@@ -173,15 +178,6 @@ def _inputs_of(model: Any) -> Any:
   """Returns the symbolic inputs of a model."""
   # A sequential model has one input; `input` of Keras 3's is that of its first call.
   return model.inputs[0] if type(model).__name__ == 'Sequential' else model.input
-
-
-def _check_inputs(i: int, inputs: Any, first: Any) -> None:
-  """Checks that a model takes what the first one takes; raises ConfigError otherwise."""
-  own, wanted = _form_of(inputs), _form_of(first)
-  if own != wanted:
-    raise ConfigError(
-      f'model {i} has the inputs {own}, and model 0 has {wanted}; give models of the same inputs'
-    )
 
 
 def _form_of(inputs: Any) -> Any:
