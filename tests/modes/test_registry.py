@@ -11,7 +11,7 @@ from tfx_balance.modes.groups import Groups
 from tfx_balance.modes.mode import Mode, SplitModes
 from tfx_balance.modes.registry import ARGUMENTS, MODES, parse_modes
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.group_table import GroupBy
 from tfx_balance.plan.split_plan import Placed
 from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.stratified_splitter import output_plan, transform

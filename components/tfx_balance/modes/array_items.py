@@ -16,7 +16,7 @@ from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.arrays import read_column, types_differ
 from tfx_balance.plan.class_value import Stratum
-from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.group_table import GroupBy
 from tfx_balance.plan.labels import as_array, encoded, parts_of
 from tfx_balance.plan.number_keys import NumberSample, pair_buckets
 from tfx_balance.plan.ranks import (

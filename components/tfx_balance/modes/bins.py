@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tfx_balance.argument_readers import Argument, json_of
 from tfx_balance.arguments import check_number, check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.modes.mode import FileRounds, FirstNumbers, Mode
+from tfx_balance.modes.mode import FileRounds, Mode
 from tfx_balance.plan.arrays import ArrayColumn
 from tfx_balance.plan.number_bins import bin_names, bins_of, edge_keys, quantile_edges
 from tfx_balance.plan.number_keys import keys_of
@@ -95,19 +95,18 @@ class NumberBins(Mode):
 
   def revise(self, rounds: FileRounds) -> None:
     place = rounds.features.index(self.feature)
-    found = rounds.search_numbers(place, self.quotas) if self.n else None
-    rounds.revise('Bins', partial(self.binned_file, place), found)
+    edges = rounds.search_edges(place, self.quotas) if self.n else None
+    rounds.revise('Bins', partial(self.binned_file, place), edges)
 
-  def binned_file(self, place: int, scanned: Any, found: FirstNumbers | None = None) -> Any:
+  def binned_file(self, place: int, scanned: Any, edges: tuple[float, ...] | None = None) -> Any:
     """Returns a scanned file with bins for classes.
 
     Args:
       place: Place of the feature among those that strata are made of.
       scanned: `ScannedFile` in which all numbers are one class.
-      found: The first number of each quantile bin; None where edges are given.
+      edges: The edges between quantile bins; None where edges are given.
     """
-    edges = self.quantiles(found) if found else self.edges
-    return scanned.in_bins(self.feature, place, edges)
+    return scanned.in_bins(self.feature, place, self.edges if edges is None else edges)
 
   def quotas(self, n: int) -> Ints:
     """Returns the records of quantile bins before equal numbers are put together: int64 [bins].
@@ -122,10 +121,6 @@ class NumberBins(Mode):
       raise DataError(f'feature {self.feature!r} has no number in any record; bins= needs some')
     ends = [i * n // self.n for i in range(self.n + 1)]
     return np.diff(np.array(ends, np.int64))
-
-  def quantiles(self, found: FirstNumbers) -> tuple[float, ...]:
-    """Returns the edges between quantile bins, given the first number of each."""
-    return quantile_edges(found.keys, found.kind)
 
   def label_items(self, numbers: ArrayColumn) -> npt.NDArray[np.bytes_]:
     """Returns the name of the bin of each number of an array: [n].
@@ -146,7 +141,7 @@ class NumberBins(Mode):
     keys, edges = keys_of(values), self.edges
     if self.n:
       quotas = self.quotas(len(keys))
-      edges = self.quantiles(FirstNumbers(np.sort(keys)[np.cumsum(quotas) - quotas], kind))
+      edges = quantile_edges(np.sort(keys)[np.cumsum(quotas) - quotas], kind)
     names = np.array([name.encode() for name in bin_names(edges)])
     found: npt.NDArray[np.bytes_] = names[bins_of(keys, edge_keys(edges, kind))]
     return found

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +27,18 @@ from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import FileRounds, Mode, ScanTotals
 from tfx_balance.modes.time import TimeOrder, keys_of_times
 from tfx_balance.plan.class_value import Stratum, stratum_name
-from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.group_search import UNIT, GroupSearch
-from tfx_balance.plan.group_table import FREE, GroupPart, GroupTable, count_entries, group_numbers
+from tfx_balance.plan.group_table import (
+  FREE,
+  GroupBy,
+  GroupPart,
+  GroupTable,
+  count_entries,
+  group_numbers,
+)
 from tfx_balance.plan.group_times import GroupBounds, GroupMarks, NearGroups, TimedGroups
 from tfx_balance.plan.narrow_integers import SparseCounts
-from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 from tfx_balance.plan.split_plan import (
   GroupSummary,
@@ -124,11 +130,10 @@ class Groups(Mode):
     entries = count_entries(numbers, items.strata_of, np.arange(len(items)), times)
     part = GroupPart([entries], ['groups'], predefined_splits(skeleton))
     groups = WholeGroups(skeleton, items.seed, order=order, kind=kind)
-    bounds: list[Any] = []
-    for each in group_rounds(order is not None):
-      summary = each.merge([each.summarize(groups, lambda: part, 0, *bounds)])
-      bounds.append(each.bounds(groups, summary, *bounds))
-    split, embargoed = bounds[-1].assign(part, 0)
+    merge_first, merge_second = group_merges(order is not None)
+    first = merge_first([groups.first(lambda: part, 0)])
+    second = merge_second([groups.second(lambda: part, first)])
+    split, embargoed = groups.place(first, second).assign(part, 0)
     of = np.searchsorted(part.groups, numbers)
     placed = Placed(split[of], embargoed[of])
     found: Ints = order.kept(placed, skeleton.splits) if order else placed.split
@@ -172,11 +177,17 @@ def _warn_of_empty(split: Ints, skeleton: SplitPlan) -> None:
     )
 
 
+Build = Callable[[], GroupPart]
+"""Builds a part of the groups, which not every round needs."""
+
+
 @dataclass(frozen=True, eq=False)
 class WholeGroups:
-  """A split of whole groups, whose parts are summarized in the rounds of `group_rounds`.
+  """A split of whole groups: two rounds summarize each part, and what they come to places groups.
 
-  Each part is given as what builds it, for not every round needs it.
+  Summaries are merged by `group_merges`. Those of the first round are histograms of groups, or in
+  time marks; those of the second the records of groups that no plan places, or in time the groups
+  near the ends of splits.
 
   Attributes:
     skeleton: Plan whose quotas are those of predefined strata alone; in time, those of all.
@@ -194,99 +205,46 @@ class WholeGroups:
   order: TimeOrder | None = None
   kind: str = ''
 
-  def tabulate(self, build: Build, number: int) -> GroupTable:
-    """Returns the histograms of a part's groups."""
-    return build().table(number)
-
-  def keep_table(self, table: GroupTable) -> GroupTable:
-    """Returns the histograms to plan for: all there are."""
-    return table
-
-  def deal(self, build: Build, number: int, table: GroupTable) -> SparseCounts:
-    """Returns the records by stratum and split of the groups of a part that no plan places."""
-    shape = self.skeleton.quotas.shape
-    if table.is_whole and not self.skeleton.predefined.any():
-      return SparseCounts.count(shape, np.empty(0, np.int64))
-    part = build()
-    return part.sums(dealt_splits(part, self.skeleton, table, self.seed), shape)
-
-  def plan(self, dealt: SparseCounts, table: GroupTable) -> GroupPlan:
-    """Returns the numbers of groups of each histogram in each split."""
-    return plan_groups(self.skeleton, table, dealt, self.seed, self.without)
-
   @property
   def ends(self) -> Ints:
     """The number of records before each end of a split in time, but the last: int64 [ends]."""
     ends: Ints = np.cumsum(self.skeleton.quotas.sum(axis=0))[:-1]
     return ends
 
-  def mark(self, build: Build, number: int) -> GroupMarks:
-    """Returns the marks of a part."""
-    return TimedGroups(build()).marks(self.sizes.group_marks)
+  def first(self, build: Build, number: int) -> Any:
+    """Returns the first summary of the part of this number."""
+    if self.order:
+      return TimedGroups(build()).marks(self.sizes.group_marks)
+    return build().table(number)
 
-  def keep_marks(self, marks: GroupMarks) -> GroupEnds:
-    """Returns groups around the ends of splits."""
-    n_groups = int(marks.n_groups.sum())
-    groups = summarize(self.skeleton, n_groups, self.without, marks.largest)
-    return GroupEnds(replace(self.skeleton, groups=groups), marks.neighbours(self.ends))
+  def second(self, build: Build, first: Any) -> Any:
+    """Returns the second summary of a part, given the first of all parts."""
+    if self.order:
+      return TimedGroups(build()).near(first.neighbours(self.ends))
+    shape = self.skeleton.quotas.shape
+    if first.is_whole and not self.skeleton.predefined.any():
+      return SparseCounts.count(shape, np.empty(0, np.int64))
+    part = build()
+    return part.sums(dealt_splits(part, self.skeleton, first, self.seed), shape)
 
-  def take_near(self, build: Build, number: int, found: GroupEnds) -> NearGroups:
-    """Returns the groups of a part near the ends of splits."""
-    return TimedGroups(build()).near(found.neighbours)
+  def place(self, first: Any, second: Any) -> GroupPlan | GroupBounds:
+    """Returns the plan that places groups, given the summaries of all parts.
 
-  def cut(self, near: NearGroups, found: GroupEnds) -> GroupBounds:
-    """Returns the ends of splits between groups; raises DataError as `GroupBounds.of` does."""
-    order, kind = self.order, self.kind
-    assert order is not None
-    keep = (lambda keys: order.last_kept(keys, kind)) if order.embargo else None
-    return GroupBounds.of(near, self.ends, keep)
-
-
-Build = Callable[[], GroupPart]
-
-
-class Round(NamedTuple):
-  """Parts of the groups are summarized, and what all know from then on follows from the sum.
-
-  Attributes:
-    name: Name of the round.
-    summarize: Function of `WholeGroups`, what builds a part, its number, and the bounds of earlier
-      rounds.
-    merge: Function from several summaries to one.
-    bounds: Function of `WholeGroups`, the one summary, and the bounds of earlier rounds.
-  """
-
-  name: str
-  summarize: Callable[..., Any]
-  merge: Callable[[Iterable[Any]], Any]
-  bounds: Callable[..., Any]
+    Raises:
+      DataError: if an embargo reaches below the least number.
+    """
+    if self.order is None:
+      return plan_groups(self.skeleton, first, second, self.seed, self.without)
+    groups = summarize(self.skeleton, int(first.n_groups.sum()), self.without, first.largest)
+    keep = partial(self.order.last_kept, kind=self.kind)
+    return GroupBounds.of(replace(self.skeleton, groups=groups), second, self.ends, keep)
 
 
-def group_rounds(in_time: bool, sizes: Sizes = SIZES) -> tuple[Round, Round]:
-  """Returns the rounds of a split; the last bounds assign the groups of a part to splits."""
-  one = WholeGroups
+def group_merges(in_time: bool, sizes: Sizes = SIZES) -> Sequence[Callable[[Iterable[Any]], Any]]:
+  """Returns the functions from several summaries to one: of the first round, and of the second."""
   if in_time:
-    return (
-      Round('GroupMarks', one.mark, GroupMarks.merge, one.keep_marks),
-      Round('NearGroups', one.take_near, NearGroups.merge, one.cut),
-    )
-  merge = partial(GroupTable.merge, most=sizes.histograms)
-  return (
-    Round('GroupTable', one.tabulate, merge, one.keep_table),
-    Round('GroupPlan', one.deal, SparseCounts.merge, one.plan),
-  )
-
-
-class GroupEnds(NamedTuple):
-  """The plan of a split in time whose ends are not found yet.
-
-  Attributes:
-    plan: Plan with its groups.
-    neighbours: Groups before and behind each end, as from `GroupMarks.neighbours`.
-  """
-
-  plan: SplitPlan
-  neighbours: tuple[UInts, UInts]
+    return GroupMarks.merge, NearGroups.merge
+  return partial(GroupTable.merge, most=sizes.histograms), SparseCounts.merge
 
 
 @dataclass(frozen=True, eq=False)

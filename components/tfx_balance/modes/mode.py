@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tfx_balance.argument_readers import Arguments
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.plan.class_value import Stratum
-from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.group_table import GroupBy
 from tfx_balance.plan.ranks import Ints, Thresholds, UInts
 from tfx_balance.plan.split_plan import Placed, SplitPlan, plan_splits
 from tfx_balance.plan.split_shares import SplitShares
@@ -40,18 +40,6 @@ class ScanTotals(Protocol):
     """The records that have a stratum."""
 
 
-class FirstNumbers(NamedTuple):
-  """The first numbers of parts of all records, in which they follow each other.
-
-  Attributes:
-    keys: Key of the first number of each part: uint64 [parts].
-    kind: Type of the numbers, 'int' or 'float'.
-  """
-
-  keys: UInts
-  kind: str
-
-
 class FileRounds(Protocol):
   """Rounds over the scanned files of a run, for modes to compose; Beam runs them.
 
@@ -64,12 +52,12 @@ class FileRounds(Protocol):
 
   features: Sequence[str]
 
-  def search_numbers(self, place: int, quotas: Callable[[int], Ints]) -> Any:
-    """Returns the `FirstNumbers` of parts of all records, for `revise`.
+  def search_edges(self, place: int, quotas: Callable[[int], Ints]) -> Any:
+    """Returns the edges between bins of all records' numbers, tuple[float, ...], for `revise`.
 
     Args:
       place: Place of the feature of `ScanFile.binned` among `features`.
-      quotas: Function from the number of records with a number to those of each part.
+      quotas: Function from the number of records with a number to those of each bin.
     """
 
   def revise(self, name: str, call: Callable[..., Any], found: Any = None) -> None:

@@ -52,7 +52,17 @@ class PredefinedSplits(Mode):
         f'split_by={split_by!r} does not combine with counts= and rest=; leave these out, and give '
         f'weights as splits= for records without a predefined split'
       )
-    found = cls.of(split_by, split_values, required=is_default(given['splits']))
+    fix = "give one such as 'set'"
+    feature = check_text('split_by', split_by, 'the name of the feature that holds the split', fix)
+    if split_values is not None:
+      example = '{"validation": "eval"}'
+      if not check_mapping('split_values', split_values, example):
+        raise ConfigError(f'split_values={{}} maps no value; give one such as {example}')
+      for key, name in split_values.items():
+        check_key('split_values', key)
+        check_split_name(name)
+      split_values = dict(split_values)
+    found = cls(feature, split_values, required=is_default(given['splits']))
     folds = given['folds']
     if folds and (found.required or FOLDED in found.split_names(())):
       raise ConfigError(
@@ -64,21 +74,6 @@ class PredefinedSplits(Mode):
         f'split_by={found.feature!r} is in stratify_by= too; name it in one of them'
       )
     return found
-
-  @classmethod
-  def of(cls, split_by: Any, split_values: Any, required: bool) -> PredefinedSplits:
-    """Returns the splits of two arguments; raises ConfigError if one breaks a rule."""
-    fix = "give one such as 'set'"
-    feature = check_text('split_by', split_by, 'the name of the feature that holds the split', fix)
-    if split_values is None:
-      return cls(feature, None, required)
-    example = '{"validation": "eval"}'
-    if not check_mapping('split_values', split_values, example):
-      raise ConfigError(f'split_values={{}} maps no value; give one such as {example}')
-    for key, name in split_values.items():
-      check_key('split_values', key)
-      check_split_name(name)
-    return cls(feature, dict(split_values), required)
 
   def describe(self) -> dict[str, Any]:
     values = {'split_values': {str(key): name for key, name in (self.by_value or {}).items()}}

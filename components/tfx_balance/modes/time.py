@@ -69,29 +69,18 @@ class TimeOrder(Mode):
 
   @classmethod
   def parse(cls, given: Mapping[str, Any]) -> TimeOrder | None:
-    return cls.of(*(given[name] for name in cls.ARGUMENTS))
-
-  @classmethod
-  def of(
-    cls, order_by: Any, within: Any = 'all', embargo: Any = 0, embargo_records: Any = 0
-  ) -> TimeOrder | None:
-    """Returns the checked arguments; None where no feature orders the splits.
-
-    Raises:
-      ConfigError: if one breaks a rule, or is given without order_by=.
-    """
-    within = check_choice('within', within, ('all', 'strata'))
-    embargo = check_number('embargo', embargo, 0, fix='give a time such as 3600')
+    within = check_choice('within', given['within'], ('all', 'strata'))
+    embargo = check_number('embargo', given['embargo'], 0, fix='give a time such as 3600')
     fix = 'give a number of records such as 100'
-    embargo_records = check_whole('embargo_records', embargo_records, 0, fix=fix)
-    if order_by is not None:
-      fix = "give one such as 'time'"
-      feature = check_text('order_by', order_by, 'the name of the feature that holds the time', fix)
+    embargo_records = check_whole('embargo_records', given['embargo_records'], 0, fix=fix)
+    if given['order_by'] is not None:
+      what, fix = 'the name of the feature that holds the time', "give one such as 'time'"
+      feature = check_text('order_by', given['order_by'], what, fix)
       return cls(feature, within, embargo, embargo_records)
-    given: Mapping[str, Any] = {'embargo': embargo, 'embargo_records': embargo_records}
+    others: dict[str, Any] = {'embargo': embargo, 'embargo_records': embargo_records}
     if within != 'all':
-      given = {'within': within, **given}
-    for name, value in given.items():
+      others = {'within': within, **others}
+    for name, value in others.items():
       if value:
         raise ConfigError(
           f'{name}={value!r} is of splits in the order of time; give the times with order_by=, '

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,27 @@ _ROW, _RECORDS = (tie_break(0, 'histogram', part) for part in ('row', 'records')
 _LARGEST = 5  # groups that can be named
 
 Entries = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class GroupBy:
+  """Features whose values make groups, each of which is in one split.
+
+  Attributes:
+    features: Names of the features; records with equal values of all of them are a group.
+    missing: Treatment of a record without a value of one of them: 'error', 'own' for a group of its
+      own, together with records that are equal to it, or 'drop'.
+  """
+
+  features: tuple[str, ...]
+  missing: str = 'error'
+
+  def parts_of(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns the values that make groups, given values of a feature: [m], here these values.
+
+    A mode may have a subclass whose groups are of ranges of values.
+    """
+    return values
 
 
 def group_numbers(hashes: UInts, seed: int) -> UInts:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tfx_balance.plan.group_table import GroupPart, largest_groups
 from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
 from tfx_balance.plan.runs import concatenated
-from tfx_balance.plan.split_plan import NamedGroup, Placed
+from tfx_balance.plan.split_plan import NamedGroup, Placed, SplitPlan
 from tfx_balance.sizes import SIZES
 
 
@@ -106,12 +106,14 @@ class GroupBounds:
   """The groups with which splits begin.
 
   Attributes:
+    plan: Plan of the split, with its groups.
     times: Key of the time of the first group behind each end: uint64 [ends].
     numbers: Its number: uint64 [ends].
     is_behind: Whether there is a group behind the end: bool [ends].
     last_kept: Latest time that the embargo leaves in each split: uint64 [splits].
   """
 
+  plan: SplitPlan
   times: UInts
   numbers: UInts
   is_behind: npt.NDArray[np.bool_]
@@ -119,15 +121,16 @@ class GroupBounds:
 
   @classmethod
   def of(
-    cls, near: NearGroups, ends: Ints, last_kept: Callable[[UInts], UInts] | None
+    cls, plan: SplitPlan, near: NearGroups, ends: Ints, last_kept: Callable[[UInts], UInts]
   ) -> GroupBounds:
     """Returns the cuts between groups that are nearest to the ends; of two, the earlier one.
 
     Args:
+      plan: Plan of the split, with its groups.
       near: The groups near the ends, of all parts.
       ends: Number of records before each end: int64 [ends].
       last_kept: Function from keys of the first times behind ends to the highest keys that an
-        embargo leaves before them; None for no embargo.
+        embargo leaves before them.
 
     Raises:
       DataError: if the embargo reaches below the least number.
@@ -145,9 +148,8 @@ class GroupBounds:
       if at < len(own):
         is_behind[end], cuts[end] = True, (near.times[own[at]], near.numbers[own[at]])
     kept = np.full(len(ends) + 1, LAST_ORDER)
-    if last_kept:
-      kept[:-1][is_behind] = last_kept(cuts[is_behind, 0])
-    return cls(cuts[:, 0], cuts[:, 1], is_behind, kept)
+    kept[:-1][is_behind] = last_kept(cuts[is_behind, 0])
+    return cls(plan, cuts[:, 0], cuts[:, 1], is_behind, kept)
 
   def assign(self, part: GroupPart, number: int = 0) -> Placed:
     """Returns the places of the groups of a part."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import FILL_HINT
-from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.group_table import GroupBy
 from tfx_balance.plan.number_keys import NumberSample, keys_of
 from tfx_balance.plan.ranks import Ints, UInts, mix, record_numbers
 from tfx_balance.scan.record_reader import FeatureValues, Payload, ValuesByFeature

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.group_table import GroupBy
 from tfx_balance.plan.narrow_integers import NarrowColumns, SparseCounts
 from tfx_balance.plan.number_bins import edge_keys
 from tfx_balance.plan.ranks import Ints, UInts, fine_buckets, mix, ranks

@@ -23,10 +23,10 @@ import apache_beam as beam
 import numpy as np
 
 from tfx_balance.beam.steps import MergeRows, summed
-from tfx_balance.modes.groups import GroupPlan, Round, WholeGroups, group_rounds, predefined_splits
-from tfx_balance.modes.mode import FirstNumbers
+from tfx_balance.modes.groups import GroupPlan, WholeGroups, group_merges, predefined_splits
 from tfx_balance.plan.group_table import GroupPart
 from tfx_balance.plan.group_times import GroupBounds
+from tfx_balance.plan.number_bins import quantile_edges
 from tfx_balance.plan.ranks import Ints, Thresholds, UInts
 from tfx_balance.plan.split_plan import SplitPlan
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
@@ -141,8 +141,8 @@ class BeamRounds:
     self.bounds: list[beam.PCollection] = []
     self.features: Sequence[str] = context.parameters.features
 
-  def search_numbers(self, place: int, quotas: Callable[[int], Ints]) -> Any:
-    return self.scanned | 'Numbers' >> SearchNumbers(self._context, place, quotas)
+  def search_edges(self, place: int, quotas: Callable[[int], Ints]) -> Any:
+    return self.scanned | 'Numbers' >> SearchEdges(self._context, place, quotas)
 
   def revise(self, name: str, call: Callable[..., Any], found: Any = None) -> None:
     known = [] if found is None else [beam.pvalue.AsSingleton(found)]
@@ -175,16 +175,15 @@ class BeamRounds:
     counted = self.scanned | 'CountGroups' >> beam.FlatMap(count_file, planned)
     parts = counted | 'Parts' >> beam.GroupByKey()
     in_time = self._context.parameters.modes.order is not None
-    bounds: list[beam.pvalue.AsSingleton] = []
-    for each in group_rounds(in_time, self._context.sizes):
-      steps = partial(_summarize, each), MergeRows(each.merge), partial(_bounds, each)
-      found = summed(parts, each.name, *steps, planned, *bounds)
-      bounds.append(beam.pvalue.AsSingleton(found))
-    split = parts | 'SplitGroups' >> beam.FlatMap(split_part, planned, bounds[-1])
+    merge_first, merge_second = map(MergeRows, group_merges(in_time, self._context.sizes))
+    found = summed(parts, 'GroupSummaries', _first, merge_first, lambda all_, _: all_, planned)
+    first = beam.pvalue.AsSingleton(found)
+    found = summed(parts, 'GroupPlaces', _second, merge_second, _place, planned, first)
+    places = beam.pvalue.AsSingleton(found)
+    split = parts | 'SplitGroups' >> beam.FlatMap(split_part, planned, places)
     self.scanned = _joined(self.scanned, split, 'Groups')
     self.output_plan |= 'GroupedPlan' >> beam.Map(
-      lambda output_plan, first, last: output_plan.with_plan((first if in_time else last).plan),
-      *bounds,
+      lambda output_plan, places: output_plan.with_plan(places.plan), places
     )
 
 
@@ -204,18 +203,18 @@ def _of_file(joined: tuple[int, Iterable[Any]]) -> tuple[ScannedFile, list[Any]]
 
 
 @dataclass
-class SearchNumbers(beam.PTransform):
-  """Returns the `FirstNumbers` of scanned files; the arguments are those of `search_numbers`."""
+class SearchEdges(beam.PTransform):
+  """Returns the edges of quantile bins of scanned files; see `FileRounds.search_edges`."""
 
   context: SplitContext
   place: int
   quotas: Callable[[int], Ints]
 
-  def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[FirstNumbers]:
+  def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[tuple[float, ...]]:
     selection = sum_by_split(scanned, self.select, self.context)
     found = find_file_thresholds(scanned, selection, self.context)
-    return found | 'FirstNumbers' >> beam.Map(
-      lambda found, of: FirstNumbers(found.orders[0], of.kind), beam.pvalue.AsSingleton(selection)
+    return found | 'QuantileEdges' >> beam.Map(
+      lambda found, of: quantile_edges(found.orders[0], of.kind), beam.pvalue.AsSingleton(selection)
     )
 
   def select(self, by_split: Mapping[str, Totals]) -> NumberSelection:
@@ -253,12 +252,16 @@ class NumberSelection(Selection):
     return scanned.strata.columns[self.place].is_valid().to_numpy(False) - np.int64(1)
 
 
-def _summarize(each: Round, part: Part, output_plan: SplitOutputPlan, *bounds: Any) -> Any:
-  return each.summarize(_groups(output_plan), partial(_built, part, output_plan), part[0], *bounds)
+def _first(part: Part, output_plan: SplitOutputPlan) -> Any:
+  return _groups(output_plan).first(partial(_built, part, output_plan), part[0])
 
 
-def _bounds(each: Round, summary: Any, output_plan: SplitOutputPlan, *bounds: Any) -> Any:
-  return each.bounds(_groups(output_plan), summary, *bounds)
+def _second(part: Part, output_plan: SplitOutputPlan, first: Any) -> Any:
+  return _groups(output_plan).second(partial(_built, part, output_plan), first)
+
+
+def _place(second: Any, output_plan: SplitOutputPlan, first: Any) -> GroupPlan | GroupBounds:
+  return _groups(output_plan).place(first, second)
 
 
 def _groups(output_plan: SplitOutputPlan) -> WholeGroups:
