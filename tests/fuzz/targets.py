@@ -236,7 +236,7 @@ def _strata(records: list[bytes], features: list[str], parses: bool) -> list[obj
 def _check_quotas(weights: list[int], batch_size: int) -> None:
   """Checks the bounds of 20 batches: in each, and in the running total."""
   quota, whole = BatchQuota(tuple(weights), batch_size), sum(weights)
-  totals, lag = np.zeros(len(weights), np.int64), quota.start()
+  totals, lag = np.zeros(len(weights), np.int64), np.zeros_like(quota.whole)
   for t in range(1, 21):
     chosen, lag = quota.next_extra(lag, 1)
     counts = quota.whole + np.bincount(chosen[0], minlength=len(weights))

@@ -340,4 +340,3 @@ def test_counts_are_of_what_is_there():
   assert counts.classes(counts.splits) == [value(0)]
   assert (counts.total('train'), counts.missing) == (3, {'train': 2, 'eval': 0})
   assert counts.share('eval', value(0)) == 0
-  assert counts.kinds == {'int'}

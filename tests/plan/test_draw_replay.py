@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tfx_balance.plan.batch_draws import BatchDraws
+from tfx_balance.plan.batch_draws import BatchDraws, state_at
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.draw_replay import state_at
 from tfx_balance.plan.label_sets import count_label_sets
 from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.record_order import RecordOrder

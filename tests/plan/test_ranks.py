@@ -245,11 +245,11 @@ def test_only_equal_records_are_cut(problem):
   # A cut costs time for every record of its shard.
   copies = Counter(zip(problem.strata.tolist(), problem.ranks.tolist(), strict=True))
   thresholds = search(problem)
-  ties, n_ends = thresholds.ties, thresholds.ends.shape[1]
-  assert ties.ends.tolist() == sorted(set(ties.ends.tolist()))
-  for i, end in enumerate(ties.ends.tolist()):
+  ties, n_ends = thresholds.ties.tolist(), thresholds.ends.shape[1]
+  assert ties == sorted(set(ties))
+  for i, end in enumerate(ties):
     rank = int(thresholds.ends[divmod(end, n_ends)])
-    assert 0 < ties.taken[ties.of == i].sum() < copies[end // n_ends, rank]
+    assert 0 < thresholds.taken[thresholds.of_tie == i].sum() < copies[end // n_ends, rank]
 
 
 def test_distinct_records_are_not_cut_wherever_a_part_ends():
@@ -258,7 +258,7 @@ def test_distinct_records_are_not_cut_wherever_a_part_ends():
   problem = Problem(np.zeros(n, np.int64), hashes, np.zeros(n, np.int64), np.array([[n, 0]]))
   for end in range(n + 1):
     thresholds = search(replace(problem, quotas=np.array([[end, n - end]])))
-    assert len(thresholds.ties.ends) == 0
+    assert len(thresholds.ties) == 0
     assert (problem.ranks < thresholds.ends[0, 0]).sum() == end
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.modes import by_class
+from tfx_balance.modes import mode
 from tfx_balance.modes.folds import fold_splits
 from tfx_balance.modes.predefined import PredefinedSplits
 from tfx_balance.modes.registry import ARGUMENTS, parse_modes
@@ -30,7 +30,7 @@ def parse_shares(**arguments):
   given = {name: declared.default for name, declared in ARGUMENTS.items()}
   given |= {'stratify_by': ('label',), 'missing_label': 'error', 'extend': False, **arguments}
   modes = parse_modes(given)
-  return by_class.parse_shares(given, modes), modes.predefined
+  return mode.parse_shares(given, modes), modes.predefined
 
 
 def one(value):

@@ -221,12 +221,12 @@ def check_kinds(counts: CountsBySplit, label: str) -> None:
   Raises:
     DataError: if not.
   """
-  if len(counts.kinds) > 1:
-    found = {
-      name: sorted({value.kind for value in tally})
-      for name, tally in sorted(counts.records.items())
-      if tally
-    }
+  found = {
+    name: sorted({value.kind for value in tally})
+    for name, tally in sorted(counts.records.items())
+    if tally
+  }
+  if len(set().union(*found.values())) > 1:
     raise DataError(
       f'feature {label!r} has values of several types, by split: {found}; give it one'
     )

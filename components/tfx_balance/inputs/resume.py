@@ -12,8 +12,7 @@ from tfx_balance.arguments import check_whole, format_value
 from tfx_balance.documents.batch_state import BatchState
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.adjustable_shares import AdjustableShares
-from tfx_balance.plan.batch_draws import BatchDraws, DrawState
-from tfx_balance.plan.draw_replay import state_at
+from tfx_balance.plan.batch_draws import BatchDraws, DrawState, state_at
 
 StartStep = int | Callable[[], Any] | None
 _IDENTITY = (

@@ -12,17 +12,16 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import check_flag, check_seed
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.modes import by_class
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.at_least import AtLeast, absent_classes
 from tfx_balance.modes.bins import NumberBins, inner_edges
-from tfx_balance.modes.multilabel import count_sets
+from tfx_balance.modes.mode import parse_shares
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.modes.time import embargo_in_units
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.arrays import columns_of, read_column
-from tfx_balance.plan.class_value import ClassValue, Stratum
-from tfx_balance.plan.labels import distinct_codes, label_codes, parts_of
+from tfx_balance.plan.class_value import Stratum
+from tfx_balance.plan.labels import LabelRows, distinct_codes, label_codes, parts_of
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 
@@ -159,7 +158,7 @@ def stratified_indices(
   }
   with _own_names(names):
     modes = parse_modes(asked)
-    shares = by_class.parse_shares(asked, modes)
+    shares = parse_shares(asked, modes)
     check_modes(modes, shares)
     # A position is another item in another number of items; a key is the same one anywhere.
     n_items = () if key is not None else (len(strata_of),)
@@ -226,10 +225,11 @@ def _own_names(names: Mapping[str, str]) -> Iterator[None]:
 
 def _count_strata(features: Mapping[str, Any], multilabel: bool) -> tuple[list[Stratum], Ints]:
   """Returns strata in canonical order, and the row of that of each item: int64 [n]."""
-  counted = [
-    count_sets(values) if multilabel and not i else _classes_of(values, name)
+  found = [
+    LabelRows.of(values).distinct() if multilabel and not i else label_codes(values, name)
     for i, (name, values) in enumerate(features.items())
   ]
+  counted = [(classes.classes, codes) for classes, codes in found]
   lengths = sorted({len(codes) for _, codes in counted})
   if len(lengths) > 1:
     raise DataError(
@@ -243,9 +243,3 @@ def _count_strata(features: Mapping[str, Any], multilabel: bool) -> tuple[list[S
   codes_of = np.unravel_index(distinct, [len(classes) for classes, _ in counted])
   columns = [[classes[i] for i in at] for (classes, _), at in zip(counted, codes_of, strict=True)]
   return list(zip(*columns, strict=True)), which.astype(np.int64)
-
-
-def _classes_of(labels: Any, argument: str) -> tuple[Sequence[ClassValue], npt.NDArray[Any]]:
-  """Returns the classes of labels, and the number of that of each item: [n], of few bytes."""
-  counts, codes = label_codes(labels, argument)
-  return counts.classes, codes

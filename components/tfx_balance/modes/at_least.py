@@ -17,8 +17,7 @@ from tfx_balance.arguments import check_whole
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError
-from tfx_balance.modes.by_class import SHARES
-from tfx_balance.modes.mode import Mode
+from tfx_balance.modes.mode import SHARES, Mode
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import SplitPlan, label_sets
 from tfx_balance.plan.split_shares import SplitShares

@@ -1,22 +1,22 @@
-"""The base class of split modes, and the modes of one run together."""
+"""The base class of split modes, the modes of one run together, and the shares of its splits."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.argument_readers import Arguments
+from tfx_balance.argument_readers import Argument, Arguments, json_of, optional_text
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.group_table import GroupBy
 from tfx_balance.plan.ranks import Ints, Thresholds, UInts
 from tfx_balance.plan.split_plan import Placed, SplitPlan, plan_splits
-from tfx_balance.plan.split_shares import SplitShares
+from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares
 
 if TYPE_CHECKING:
   from tfx_balance.modes.array_items import ArrayItems
@@ -400,3 +400,28 @@ class SplitModes:
       if found is not None:
         return found
     return plan_splits(strata, records, shares, seed, self.predefined, self.waits)
+
+
+SHARE_ARGUMENTS = {
+  'splits': Argument(str, json_of(Mapping)),
+  'counts': Argument(str, json_of(Mapping)),
+  'rest': Argument(str, optional_text),
+}
+SHARES = ('splits', 'counts', 'rest', 'split_by', 'split_values', 'folds', 'mode')
+"""Arguments that are checked together, for each has a say in the shares of the splits."""
+
+
+def parse_shares(given: Mapping[str, Any], modes: Iterable[Mode]) -> SplitShares:
+  """Returns the checked shares of the splits, for those records whose split is not predefined.
+
+  Raises:
+    ConfigError: if an argument breaks a rule.
+  """
+  chosen = list(modes)
+  defaults = [mode.default_splits for mode in chosen if mode.default_splits is not None]
+  shares = SplitShares.parse(
+    given['splits'], given['counts'], given['rest'], *(defaults or [DEFAULT_SPLITS])[:1]
+  )
+  for mode in chosen:
+    shares = mode.divide(shares)
+  return shares

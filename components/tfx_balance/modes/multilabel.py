@@ -13,9 +13,6 @@ from typing import Any
 from tfx_balance.argument_readers import Argument, set_features
 from tfx_balance.arguments import check_flag
 from tfx_balance.modes.mode import Mode
-from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.labels import LabelRows
-from tfx_balance.plan.ranks import Ints
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,3 @@ class LabelSetClasses(Mode):
 
   def counted_features(self, features: Sequence[str]) -> tuple[str, ...]:
     return (self.features[0], *(name for name in features if name not in self.features))
-
-
-def count_sets(labels: Any) -> tuple[Sequence[ClassValue], Ints]:
-  """Returns the label sets of items as classes, and the number of that of each item: int64 [n]."""
-  sets, codes = LabelRows.of(labels).distinct()
-  return sets.classes, codes

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx_balance.errors import ConfigError
-from tfx_balance.modes import by_class
 from tfx_balance.modes.at_least import AtLeast
 from tfx_balance.modes.bins import NumberBins
 from tfx_balance.modes.extend import Extension
 from tfx_balance.modes.folds import Folds
 from tfx_balance.modes.groups import Groups
 from tfx_balance.modes.identity import RecordIdentity
-from tfx_balance.modes.mode import Mode, SplitModes
+from tfx_balance.modes.mode import SHARE_ARGUMENTS, SHARES, Mode, SplitModes
 from tfx_balance.modes.multilabel import LabelSetClasses
 from tfx_balance.modes.predefined import PredefinedSplits
 from tfx_balance.modes.stable import StableSplits
@@ -33,12 +32,12 @@ MODES: tuple[type[Mode], ...] = (
   Groups,
   Extension,
 )
-"""All modes but that by class."""
+"""All modes; without one, splits are by class."""
 
-ARGUMENTS = {**by_class.ARGUMENTS, **{k: v for mode in MODES for k, v in mode.ARGUMENTS.items()}}
+ARGUMENTS = {**SHARE_ARGUMENTS, **{k: v for mode in MODES for k, v in mode.ARGUMENTS.items()}}
 """The arguments that ask for modes."""
 TOGETHER = (
-  (by_class.SHARES, (*by_class.SHARES, 'output_files')),
+  (SHARES, (*SHARES, 'output_files')),
   *(each for mode in MODES for each in mode.TOGETHER),
 )
 """Arguments, and those that cannot be checked where one of the former is not known yet."""

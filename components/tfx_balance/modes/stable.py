@@ -24,7 +24,7 @@ from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import FileRounds, Mode
-from tfx_balance.plan.ranks import RANK_BITS, Assigner, Ints, Thresholds, Ties, UInts
+from tfx_balance.plan.ranks import RANK_BITS, Assigner, Ints, Thresholds, UInts
 from tfx_balance.plan.split_plan import SplitPlan
 
 
@@ -69,8 +69,7 @@ class StableSplits(Mode):
     ends = np.tile(_range_ends(plan.shares), (len(plan.strata), 1))
     filled = np.cumsum(plan.quotas[plan.predefined] > 0, axis=1)[:, :-1]
     ends[plan.predefined] = filled.astype(np.uint64) << np.uint64(RANK_BITS)
-    none = np.empty(0, np.int64)
-    return Thresholds(np.zeros_like(ends), ends, Ties(none, none, none, none))
+    return Thresholds(np.zeros_like(ends), ends)
 
   def split_items(self, items: ArrayItems) -> Ints:
     if items.given['key'] is None:

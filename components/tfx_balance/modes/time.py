@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -40,13 +40,13 @@ class TimeOrder(Mode):
   """Order of the splits in time, and the embargo between them.
 
   Attributes:
-    feature: Name of the feature that holds the time.
+    order_by: Name of the feature that holds the time.
     within: 'all' for one cut of all the records, 'strata' for a cut of each stratum.
     embargo: Time before a cut in which records are left out, in units of the feature.
     embargo_records: Number of records before a cut that are left out.
   """
 
-  feature: str
+  order_by: str
   within: str = 'all'
   embargo: int | float = 0
   embargo_records: int = 0
@@ -93,13 +93,7 @@ class TimeOrder(Mode):
     return ['order_by', *(name for name, is_given in more.items() if is_given)]
 
   def describe(self) -> dict[str, Any]:
-    """Returns the arguments as the sidecar shows them."""
-    return {
-      'order_by': self.feature,
-      'within': self.within,
-      'embargo': self.embargo,
-      'embargo_records': self.embargo_records,
-    }
+    return asdict(self)
 
   @property
   def order(self) -> TimeOrder:
@@ -107,7 +101,7 @@ class TimeOrder(Mode):
 
   def scan_options(self) -> dict[str, Any]:
     # No purpose: ranks are counted as they are read only where they alone decide.
-    return {'time': self.feature, 'purpose': ''}
+    return {'time': self.order_by, 'purpose': ''}
 
   @property
   def is_joint(self) -> bool:
@@ -253,7 +247,7 @@ class TimeOrder(Mode):
       furthest, cell = max(drift, key=itemgetter(0))
       if furthest >= 1:
         warnings.append(
-          f'order_by={self.feature!r} cuts all records by time, so counts of classes are '
+          f'order_by={self.order_by!r} cuts all records by time, so counts of classes are '
           f'not exact; the furthest is {cell}'
           + ("; within='strata' makes them exact, without one order" if not plan.groups else '')
         )

@@ -318,19 +318,16 @@ def _check_word(word: str, undersample: bool) -> None:
 
 
 def _fraction(text: str) -> Fraction:
-  """Returns the number that a text is; raises ValueError if it is none, or needs 1,000 digits."""
-  if re.search(r'[eE][+-]?\d{4}', text):
-    raise ValueError(f'{text} is too large or too small')
-  return Fraction(text)
+  """Returns the number that a text is; -1 if it is none, or takes 1,000 digits."""
+  try:
+    return Fraction(-1) if re.search(r'[eE][+-]?\d{4}', text) else Fraction(text)
+  except (ValueError, ZeroDivisionError):  # NaN, infinity, or a text that is no number
+    return Fraction(-1)
 
 
 def _power(word: str) -> Fraction:
   """Returns the q of 'power:q'."""
-  text = word[len(POWER) :]
-  try:
-    power = _fraction(text)
-  except (ValueError, ZeroDivisionError):
-    power = Fraction(-1)
+  power = _fraction(word[len(POWER) :])
   if not 0 <= power <= 1 or power.denominator > _MAX_ROOT:
     raise ConfigError(
       f'sampling_strategy={word!r} must have a q from 0 (equal) to 1 (natural), with three '
@@ -340,10 +337,7 @@ def _power(word: str) -> Fraction:
 
 
 def _ratio(ratio: Any) -> Fraction:
-  try:
-    value = _fraction(str(ratio))
-  except (ValueError, ZeroDivisionError):  # NaN, infinity, or a text that is no number
-    value = Fraction(0)
+  value = _fraction(str(ratio))
   if not 0 < value <= 1:
     raise ConfigError(
       f'sampling_strategy={format_value(ratio)} must be a ratio above 0 and at most 1: the '

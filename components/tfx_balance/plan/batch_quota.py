@@ -107,15 +107,11 @@ class BatchQuota:
     even = len(shared) and not by_lag and self._rest[shared].min() == self._rest[shared].max()
     self._even = shared if even else None
 
-  def start(self) -> Ints:
-    """Returns the state before the first batch: int64 [n_classes]."""
-    return np.zeros(len(self.whole), np.int64)
-
   def next_extra(self, lag: Ints, n_batches: int) -> tuple[Ints, Ints]:
     """Returns the classes that get one record more than `whole` in the next batches.
 
     >>> quota = BatchQuota((1, 1, 1), 4)
-    >>> quota.whole.tolist(), quota.next_extra(quota.start(), 3)[0].tolist()
+    >>> quota.whole.tolist(), quota.next_extra(np.zeros(3, np.int64), 3)[0].tolist()
     ([1, 1, 1], [[0], [1], [2]])
 
     Args:

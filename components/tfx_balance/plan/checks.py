@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from tfx_balance.plan.class_counts import BASELINE, ClassDomain, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
@@ -155,10 +156,8 @@ def check_l_infinity(
   gaps = [
     abs(a * (total_right or 1) - b * (total_left or 1)) for a, b in zip(left, right, strict=True)
   ]
-  worst = max(range(len(gaps)), key=gaps.__getitem__, default=None)
-  measured = 0.0 if worst is None else gaps[worst] / scale
-  value = None if worst is None else classes[worst]
-  yield _distance_check(rule, 'L-infinity', counts, pair, value, measured, limit)
+  measured = max(gaps, default=0) / scale
+  yield _distance_check(rule, 'L-infinity', counts, pair, classes, gaps, measured, limit)
 
 
 def check_share_ratio(
@@ -227,13 +226,11 @@ def check_jensen_shannon(
     _contribution(a / (total_left or 1), b / (total_right or 1))
     for a, b in zip(left, right, strict=True)
   ]
-  worst = max(range(len(parts)), key=parts.__getitem__, default=None)
   if total_left and total_right:
     measured = jensen_shannon(left, right)
   else:
     measured = 1.0 if total_left or total_right else 0.0
-  value = None if worst is None else classes[worst]
-  yield _distance_check(rule, 'Jensen-Shannon', counts, pair, value, measured, limit)
+  yield _distance_check(rule, 'Jensen-Shannon', counts, pair, classes, parts, measured, limit)
 
 
 def _columns(
@@ -254,10 +251,13 @@ def _distance_check(
   name: str,
   counts: CountsBySplit,
   pair: SplitPair,
-  value: ClassValue | None,
+  classes: Sequence[ClassValue],
+  parts: Sequence[float],
   measured: float,
   limit: float,
 ) -> Check:
+  """Returns the check of a distance; names the class that has the largest part in it."""
+  _, value = max(zip(parts, classes, strict=True), key=itemgetter(0), default=(0, None))
   text = (
     f'the {name} distance of {format_split(pair.split)} from {format_split(pair.other)} is '
     f'{number(measured)}, the limit {number(limit)}'

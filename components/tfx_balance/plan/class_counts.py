@@ -77,11 +77,6 @@ class CountsBySplit:
     """The names of the splits, sorted; those of the baseline begin with `BASELINE`."""
     return tuple(sorted(self.records))
 
-  @property
-  def kinds(self) -> set[str]:
-    """The types of all the classes."""
-    return {value.kind for tally in self.records.values() for value in tally}
-
   def count(self, split: str, value: ClassValue) -> int:
     """Returns the records of a class in a split."""
     return self.records[split].get(value, 0)

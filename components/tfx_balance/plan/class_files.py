@@ -62,15 +62,14 @@ ClassFiles(classes=(3,), n_files=3))
   """
   own = [i for i, size in enumerate(n_bytes) if 2 * size > shared_file_bytes]
   rare = [i for i, size in enumerate(n_bytes) if 2 * size <= shared_file_bytes]
-  file_groups = [ClassFiles((i,), -(-n_bytes[i] // max_file_bytes)) for i in own]
-  together: list[int] = []
-  used = 0
+  shared: list[list[int]] = []
+  used = shared_file_bytes
   for i in sorted(rare, key=lambda i: (n_bytes[i], i)):
-    if together and used + n_bytes[i] > shared_file_bytes:
-      file_groups.append(ClassFiles(tuple(sorted(together)), 1))
-      together, used = [], 0
-    together.append(i)
+    if used + n_bytes[i] > shared_file_bytes or not shared:
+      shared.append([])
+      used = 0
+    shared[-1].append(i)
     used += n_bytes[i]
-  if together:
-    file_groups.append(ClassFiles(tuple(sorted(together)), 1))
+  file_groups = [ClassFiles((i,), -(-n_bytes[i] // max_file_bytes)) for i in own]
+  file_groups += [ClassFiles(tuple(sorted(together)), 1) for together in shared]
   return tuple(sorted(file_groups, key=lambda file_group: file_group.classes[0]))

@@ -49,7 +49,7 @@ class DistinctSets:
     Raises:
       DataError: if labels are of several types.
     """
-    rows = [labels_of(value) for value in classes]
+    rows = [value.value if isinstance(value.value, tuple) else () for value in classes]
     numbers: dict[ClassValue, int] = {}
     members = [numbers.setdefault(label, len(numbers)) for row in rows for label in row]
     lengths = np.array([len(row) for row in rows], np.int64)
@@ -158,11 +158,6 @@ class HasLabelSets(Protocol):
 
   def label_sets(self) -> DistinctSets | None:
     """Returns the label sets of the first feature; None where its classes are no sets."""
-
-
-def labels_of(value: ClassValue) -> tuple[ClassValue, ...]:
-  """Returns the labels of a class of the kind 'set'; none of one that is missing."""
-  return value.value if isinstance(value.value, tuple) else ()
 
 
 def distinct_members(numbers: Ints, row_splits: Ints) -> tuple[Ints, Ints]:

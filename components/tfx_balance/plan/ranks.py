@@ -22,7 +22,7 @@ partition.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -255,66 +255,58 @@ def _from_narrow(orders: npt.NDArray[Any], rank: UInts, *integers: npt.NDArray[A
   return Candidates(from_steps(buckets), orders, rank, wide(shards), wide(counts))
 
 
-@dataclass(frozen=True, eq=False)
-class Ties:
-  """Ends of partitions among records of equal pairs, of which some shards' are below the end.
-
-  Attributes:
-    ends: Ends that are among equal records: int64 [ties], stratum * (partitions - 1) + partition.
-    of: Tie of each entry, a number below that of ties: int64 [m].
-    shards: Shard of each entry: int64 [m].
-    taken: Number of the shard's equal records, the first ones, that are below the end: int64 [m].
-  """
-
-  ends: Ints
-  of: Ints
-  shards: Ints
-  taken: Ints
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
   """The ends of the partitions of each stratum: pairs of the first records behind them.
 
+  A tie is an end among records of equal pairs, of which some shards' are below the end. There are
+  few of these.
+
   Attributes:
     orders: uint64 [strata, partitions - 1]; `LAST_ORDER` where an end is behind all records.
     ends: uint64 [strata, partitions - 1]; of records of the order orders[s, p], those of a rank
       below ends[s, p] are in partition p or a lower one.
-    ties: Ends among records of equal pairs, of which there are few.
+    ties: Ends that are ties, stratum * (partitions - 1) + partition: int64 [ties].
+    of_tie: Tie of each shard with records below one, a number below that of ties: int64 [m].
+    shards: The shard: int64 [m].
+    taken: Number of the shard's equal records, the first ones, that are below the end: int64 [m].
   """
 
   orders: UInts
   ends: UInts
-  ties: Ties
+  ties: Ints = field(default_factory=_NONE.copy)
+  of_tie: Ints = field(default_factory=_NONE.copy)
+  shards: Ints = field(default_factory=_NONE.copy)
+  taken: Ints = field(default_factory=_NONE.copy)
 
   @classmethod
   def join(cls, several: Sequence[Thresholds]) -> Thresholds:
     """Returns the thresholds of strata that follow each other."""
     n_ends = np.cumsum([0, *(part.ends.size for part in several)])
-    n_ties = np.cumsum([0, *(len(part.ties.ends) for part in several)])
+    n_ties = np.cumsum([0, *(len(part.ties) for part in several)])
     pairs = list(zip(several, n_ends.tolist(), n_ties.tolist(), strict=False))
-    ties = Ties(
-      np.concatenate([part.ties.ends + first for part, first, _ in pairs]),
-      np.concatenate([part.ties.of + first for part, _, first in pairs]),
-      *concatenated([part.ties for part in several], 'shards', 'taken'),
-    )
-    orders, ends = concatenated(several, 'orders', 'ends')
-    return cls(orders, ends, ties)
+    orders, ends, shards, taken = concatenated(several, 'orders', 'ends', 'shards', 'taken')
+    ties = np.concatenate([part.ties + first for part, first, _ in pairs])
+    of_tie = np.concatenate([part.of_tie + first for part, _, first in pairs])
+    return cls(orders, ends, ties, of_tie, shards, taken)
 
-  def taken(self, strata: Ints, shard: int) -> Ints:
+  def taken_by(self, strata: Ints, shard: int) -> Ints:
     """Returns the number of a shard's records below an end, of those with the end's pair.
 
     None, but where a tie is: int64 [n, partitions - 1] from strata [n].
     """
     n_ends = self.ends.shape[1]
     taken = np.zeros((len(strata), n_ends), np.int64)
-    if len(self.ties.ends):
-      own = np.flatnonzero(self.ties.shards == shard)
-      of_tie = np.zeros(len(self.ties.ends), np.int64)
-      of_tie[self.ties.of[own]] = self.ties.taken[own]
+    if len(self.ties):
+      own = np.flatnonzero(self.shards == shard)
+      of_tie = np.zeros(len(self.ties), np.int64)
+      of_tie[self.of_tie[own]] = self.taken[own]
       of_end = strata[:, None] * n_ends + np.arange(n_ends)
-      at = np.minimum(np.searchsorted(self.ties.ends, of_end), len(of_tie) - 1)
-      is_tie = self.ties.ends[at] == of_end
+      at = np.minimum(np.searchsorted(self.ties, of_end), len(of_tie) - 1)
+      is_tie = self.ties[at] == of_end
       taken[is_tie] = of_tie[at[is_tie]]
     return taken
 
@@ -352,7 +344,7 @@ def find_thresholds(
   taken = np.clip(wanted[tied][of] - before[entry], 0, near.counts[entry])
   some = np.flatnonzero(taken)
   places = strata[tied] * buckets.shape[1] + partitions[tied]
-  return Thresholds(orders, ends, Ties(places, of[some], near.shards[entry[some]], taken[some]))
+  return Thresholds(orders, ends, places, of[some], near.shards[entry[some]], taken[some])
 
 
 class Assigner:
@@ -361,7 +353,7 @@ class Assigner:
   def __init__(self, thresholds: Thresholds, strata: Ints, shard: int) -> None:
     """Takes the thresholds of the shard's strata alone, which are numbered from 0 from here on."""
     self._orders, self._ends = thresholds.orders[strata], thresholds.ends[strata]
-    self._taken = thresholds.taken(strata, shard)
+    self._taken = thresholds.taken_by(strata, shard)
     self._seen = np.zeros(self._ends.shape, np.int64)
 
   def assign(self, strata: Ints, rank: UInts, order: UInts | None = None) -> Ints:

@@ -89,7 +89,7 @@ class SplitOutputPlan(OutputPlan):
   def kind(self) -> str:
     """The type of the times, 'int' or 'float'; '' where there is no order."""
     order = self.modes.order
-    return next(iter(self.totals.kinds[order.feature])) if order else ''
+    return next(iter(self.totals.kinds[order.order_by])) if order else ''
 
   def with_plan(self, plan: SplitPlan) -> SplitOutputPlan:
     """Returns this with all that is planned; raises DataError if modes refuse that."""

@@ -12,9 +12,8 @@ from tfx_balance.arguments import check_whole
 from tfx_balance.declare import COMMON, is_runtime, missing_label, read_options
 from tfx_balance.errors import ConfigError
 from tfx_balance.modes import registry
-from tfx_balance.modes.by_class import SHARES, parse_shares
 from tfx_balance.modes.identity import RecordIdentity
-from tfx_balance.modes.mode import SplitModes
+from tfx_balance.modes.mode import SHARES, SplitModes, parse_shares
 from tfx_balance.plan.split_shares import SplitShares, is_default
 from tfx_balance.scan.strata import Fill, MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
