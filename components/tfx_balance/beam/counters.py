@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from absl import logging
@@ -67,8 +68,7 @@ def committed_counters(result: Any) -> dict[str, int]:
     return {}
   if any(metric.committed is None for metric in found):
     return {}
-  counted: dict[str, int] = {}
+  counted: Counter[str] = Counter()
   for metric in found:  # of each step that counts it
-    name = metric.key.metric.name
-    counted[name] = counted.get(name, 0) + metric.committed
+    counted[metric.key.metric.name] += metric.committed
   return counted if any(counted.values()) else {}

@@ -18,7 +18,7 @@ from tfx_balance.plan.class_value import FILL_HINT, Kind
 from tfx_balance.plan.distinct_sets import distinct_members
 from tfx_balance.plan.labels import are_no_labels, as_flags
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.scan.record_reader import FeatureValues, ValuesByFeature
+from tfx_balance.scan.record_reader import ValuesByFeature
 from tfx_balance.scan.strata import FeatureReader, MissingLabel, Numbering, Value
 from tfx_balance.scan.stratum_counts import join_labels, label_text
 
@@ -58,7 +58,13 @@ class LabelSetReader(FeatureReader):
   def classes(self, columns: ValuesByFeature, position: int) -> pa.Array:
     """Returns the set of each record, as numbers of labels: binary [n]."""
     column = columns[self.name]
-    self._refuse_vectors(column, position)
+    flags = as_flags(column.values, column.lengths)
+    if flags is not None and are_no_labels(flags):
+      raise DataError(
+        f'feature {self.name!r} has {flags.shape[1]} values in each record of {self.path} from '
+        f'record {position} on, all 0 or 1, some twice; with multilabel=True the values are '
+        f'labels: give the positions of the ones, or a feature of 0 or 1 for each label'
+      )
     numbers = self._labels.numbers(self._as_classes(column, position))
     return _sets(numbers, column.row_splits, column.lengths == 0 if self._drops else None)
 
@@ -70,16 +76,6 @@ class LabelSetReader(FeatureReader):
   def stratum_values(self, values: Sequence[Value]) -> pa.Array:
     """Returns sets as texts, null for the empty one."""
     return _texts(values, self._labels.values)
-
-  def _refuse_vectors(self, column: FeatureValues, position: int) -> None:
-    """Raises DataError where records are vectors of 0 and 1, whose values are no labels."""
-    flags = as_flags(column.values, column.lengths)
-    if flags is not None and are_no_labels(flags):
-      raise DataError(
-        f'feature {self.name!r} has {flags.shape[1]} values in each record of {self.path} from '
-        f'record {position} on, all 0 or 1, some twice; with multilabel=True the values are '
-        f'labels: give the positions of the ones, or a feature of 0 or 1 for each label'
-      )
 
 
 class FlagSetReader(FeatureReader):

@@ -158,22 +158,17 @@ class RecordReader:
     Raises:
       DataError: if one is no example, and such are not skipped.
     """
-    names: set[str] = set()
-    counts: dict[str, Counter[ValueKind]] = {name: Counter() for name in self.kinds}
+    met: Counter[tuple[str, ValueKind | None]] = Counter()
     for record in records:
       try:
-        found = self._kinds_in(record)
+        met.update(self._kinds_in(record).items())
       except DataError:
         if not skips_bad:
           raise
-        continue
-      names.update(found)
-      for name, of_feature in counts.items():
-        if kind := found.get(name):
-          of_feature[kind] += 1
-    self.feature_names = sorted(names)
-    for name, of_feature in counts.items():  # most, for a bad one may come first
-      self.kinds[name] = next((kind for kind, _ in of_feature.most_common(1)), None)
+    self.feature_names = sorted({name for name, _ in met})
+    for (name, kind), _ in reversed(met.most_common()):  # most, for a bad one may come first
+      if kind and name in self.kinds:
+        self.kinds[name] = kind
 
   def _kinds_in(self, record: bytes) -> dict[str, ValueKind | None]:
     """Returns the features of a record, and their types where they have a value."""

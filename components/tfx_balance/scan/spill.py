@@ -42,7 +42,6 @@ there."""
 # In packed rows, where neighbors are read together.
 _COLUMNS = ('position', 'hash', 'content', 'code', 'size', 'group', 'time', 'number')
 _MOST_UNITS = 2048  # ranges of keys of all records or of a stratum, in each some of every block
-_NO_RANGES = np.empty((0, 2), np.int64)
 
 Rows = npt.NDArray[np.void]
 """A row of each record: INDEX_ROW, with more columns or without; or ASSIGNED_ROW or
@@ -155,7 +154,6 @@ class FramesReader(contextlib.ExitStack):
     super().__init__()
     self._source = spill.frames_file
     self._file: BinaryIO | None = None
-    self._there = _NO_RANGES
 
   def read(self, start: int, sizes: npt.NDArray[Any], buffer: ScratchBuffer) -> Frames:
     """Returns frames of these sizes from a byte offset on, valid as long as the buffer."""
@@ -172,9 +170,9 @@ class FramesReader(contextlib.ExitStack):
       self._file = self._file or self.enter_context(open_as_is(self._source))
       return self._file, self._source
     self._file = self._file or self.enter_context(local_copy())
-    missing = self._source.having(np.array([[start, end]])).without(self._there)
-    missing.fetch(self._file)
-    self._there = np.concatenate([self._there, missing.units])
+    wanted = self._source.having(np.array([[start, end]]))
+    wanted.fetch(self._file)
+    self._source = self._source.without(wanted.units)
     return self._file, self._source.path
 
 
@@ -289,8 +287,8 @@ def pack(
   )
   largest = sizes.largest_unit_bytes
   with PackedWriter(rows_path, largest) as rows:
+    place = 0
     for name in _columns(spill.row):
-      place = _place_of(name, sum(spill.blocks), spill.row)
       for index in spill.index(name):
         data = _planes(index[name])
         rows.add(data, place)
@@ -320,20 +318,15 @@ def _columns(row: np.dtype[Any]) -> list[str]:
   return [name for name in _COLUMNS if name in (row.names or ())]
 
 
-def _place_of(column: str, n: int, row: np.dtype[Any]) -> int:
-  """Returns where a column is in n packed rows of a type."""
-  columns = _columns(row)
-  return n * sum(row[name].itemsize for name in columns[: columns.index(column)])
-
-
 def _unpacked(
   file: PackedFile, blocks: Sequence[int], stored: np.dtype[Any], names: Sequence[str]
 ) -> Iterator[Rows]:
   """Yields columns of packed rows, block by block: of the type stored, what is asked for: [n]."""
-  n = sum(blocks)
+  columns = _columns(stored)
+  edges = sum(blocks) * np.cumsum([0, *(stored[name].itemsize for name in columns)])
   row = np.dtype([(name, stored[name]) for name in names])
-  places = {name: _place_of(name, n, stored) for name in names}
-  ends = [[place, place + n * row[name].itemsize] for name, place in places.items()]
+  places = {name: int(edges[columns.index(name)]) for name in names}
+  ends = [edges[[i, i + 1]] for i in map(columns.index, names)]
   with opened(file, np.array(ends)) as copy:
     for n in blocks:
       rows = np.empty(n, row)
@@ -350,11 +343,9 @@ def _units(spill: Spill, stratum_bytes: Ints | None, unit_bytes: int) -> Iterato
   """Yields the parts of a spill's frames to store in one unit, first bytes and ends: [parts, 2]."""
   found = []
   start = 0
+  by_stratum = stratum_bytes is not None
   if stratum_bytes is None:
-    total = os.path.getsize(str(spill.frames_file))
-    stratum_bytes, by_stratum = np.array([total]), False
-  else:
-    by_stratum = True
+    stratum_bytes = np.array([os.path.getsize(str(spill.frames_file))])
   shares = np.clip(stratum_bytes // unit_bytes, 1, _MOST_UNITS)
   order = np.empty(len(shares), np.int64)
   order[np.argsort(stratum_bytes, kind='stable')] = np.arange(len(shares))

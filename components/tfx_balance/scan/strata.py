@@ -91,7 +91,13 @@ class FeatureReader:
     """
     column = columns[self.name]
     if column.lengths.max(initial=0) > 1:
-      self._refuse_several(column.lengths, position)
+      at = int(np.argmax(column.lengths > 1))
+      raise DataError(
+        f'feature {self.name!r} has {column.lengths[at]} values in record {position + at} of '
+        f'{self.path}; a class is one value a record: name a feature with one, turn a one-hot '
+        f'vector into its index (argmax) before this component, or pass multilabel=True to '
+        f'StratifiedSplitter or BalancedInputGen where the values are labels'
+      )
     if not len(column.values):
       return pa.nulls(len(column.lengths), pa.int64())
     classes = self._as_classes(column, position)
@@ -103,28 +109,14 @@ class FeatureReader:
     """Returns the values as classes, after checking that they can be such: [m]."""
     self.kind, values = column.kind or self.kind, column.values
     if self.kind == 'float':
-      self._check_integral(values, position)
+      for value in values[~np.isfinite(values) | (values != np.rint(values))]:
+        fix = 'bin it' if np.isfinite(value) else 'write no value where it is missing'
+        raise DataError(
+          f'feature {self.name!r} has the value {value} in {self.path}, past record {position}; '
+          f'a float is a class when it is integral: {fix}, or name another feature'
+        )
       values = values + np.float32(0)  # -0.0 is 0.0
     return pa.array(values, pa.binary() if self.kind == 'bytes' else None)
-
-  def _refuse_several(self, lengths: Ints, position: int) -> None:
-    at = int(np.argmax(lengths > 1))
-    raise DataError(
-      f'feature {self.name!r} has {lengths[at]} values in record {position + at} of {self.path}; '
-      f'a class is one value a record: name a feature with one, turn a one-hot vector into its '
-      f'index (argmax) before this component, or pass multilabel=True to StratifiedSplitter or '
-      f'BalancedInputGen where the values are labels'
-    )
-
-  def _check_integral(self, values: npt.NDArray[np.float32], position: int) -> None:
-    wrong = np.flatnonzero(~np.isfinite(values) | (values != np.rint(values)))
-    if len(wrong):
-      value = values[wrong[0]]
-      fix = 'bin it' if np.isfinite(value) else 'write no value where it is missing'
-      raise DataError(
-        f'feature {self.name!r} has the value {value} in {self.path}, past record {position}; '
-        f'a float is a class when it is integral: {fix}, or name another feature'
-      )
 
 
 class Numbering:

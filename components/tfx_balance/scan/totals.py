@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -26,24 +25,26 @@ from tfx_balance.tfrecord.reading import too_many
 if TYPE_CHECKING:
   from tfx_balance.scan.scan import ScannedFile
 
-Merge = Callable[[Any, Any], Any]
 
+def _merged(a: Any, b: Any) -> Any:
+  """Returns the sum of numbers, what is in either of sets, and of other values the first in order.
 
-def _by_name(merge: Merge) -> Merge:
-  """Returns a function that merges the values of two dicts name by name."""
-  return lambda a, b: {**a, **b, **{name: merge(a[name], b[name]) for name in a.keys() & b.keys()}}
-
-
-def _first(a: Any, b: Any) -> Any:
-  return min(filter(None, (a, b)), default=None)
-
-
-_ADDED = {'merge': operator.add}
+  Dicts are merged name by name; None is no value.
+  """
+  if isinstance(a, dict):
+    return {**a, **b, **{name: _merged(a[name], b[name]) for name in a.keys() & b.keys()}}
+  if isinstance(a, NumberSample):
+    return NumberSample.merge([a, b])
+  if isinstance(a, int):
+    return a + b
+  if isinstance(a, set):
+    return a | b
+  return min((value for value in (a, b) if value is not None), default=None)
 
 
 @dataclass
 class ScanCounts:
-  """Counts of one scanned file or of several; each field has the function that merges two values.
+  """Counts of one scanned file or of several.
 
   Attributes:
     dropped: Number of records without a class that were left out.
@@ -62,34 +63,25 @@ class ScanCounts:
     kinds: Types of the features that are read, by feature, each with a file that has values of it.
   """
 
-  dropped: int = field(default=0, metadata=_ADDED)
-  n_bytes: int = field(default=0, metadata=_ADDED)
-  n_files: int = field(default=0, metadata=_ADDED)
-  fingerprint: int = field(default=0, metadata={'merge': lambda a, b: (a + b) % 2**64})
-  feature_names: set[str] = field(default_factory=set, metadata={'merge': operator.or_})
-  missing_in: dict[str, tuple[str, int]] = field(
-    default_factory=dict, metadata={'merge': _by_name(min)}
-  )
-  bad: int = field(default=0, metadata=_ADDED)
-  first_bad: tuple[int, str] | None = field(default=None, metadata={'merge': _first})
-  in_base: int = field(default=0, metadata=_ADDED)
-  without_group: int = field(default=0, metadata=_ADDED)
-  numbers: dict[str, NumberSample] = field(
-    default_factory=dict,
-    metadata={'merge': _by_name(lambda a, b: NumberSample.merge([a, b]))},
-  )
-  edges: tuple[float, ...] | None = field(
-    default=None, metadata={'merge': lambda a, b: a if b is None else b}
-  )
-  kinds: dict[str, dict[str, str]] = field(
-    default_factory=dict, metadata={'merge': _by_name(_by_name(min))}
-  )
+  dropped: int = 0
+  n_bytes: int = 0
+  n_files: int = 0
+  fingerprint: int = 0
+  feature_names: set[str] = field(default_factory=set)
+  missing_in: dict[str, tuple[str, int]] = field(default_factory=dict)
+  bad: int = 0
+  first_bad: tuple[int, str] | None = None
+  in_base: int = 0
+  without_group: int = 0
+  numbers: dict[str, NumberSample] = field(default_factory=dict)
+  edges: tuple[float, ...] | None = None
+  kinds: dict[str, dict[str, str]] = field(default_factory=dict)
 
   def add(self, other: ScanCounts) -> None:
     """Merges the counts of other files into these."""
     for each in fields(ScanCounts):
-      values = getattr(self, each.name), getattr(other, each.name)
-      setattr(self, each.name, each.metadata['merge'](*values))
+      setattr(self, each.name, _merged(getattr(self, each.name), getattr(other, each.name)))
+    self.fingerprint %= 2**64
 
 
 BATCH_ROWS = 1 << 18

@@ -73,25 +73,21 @@ class GzipWriter:
     self._raw = raw
     self._compressor = Compressor(_GZIP_LEVEL, _GZIP_WINDOW)
     self._thread = ThreadPoolExecutor(1, 'tfx-balance-gzip')
-    self._running: Future[None] | None = None
+    self._running: Future[None] = Future()
+    self._running.set_result(None)
 
   def write(self, data: Any) -> None:
     """Takes bytes, which must not change before the next call; raises the last call's OSError."""
-    self._wait()
+    self._running.result()
     self._running = self._thread.submit(self._compress, memoryview(data))
 
   def close(self) -> None:
     """Writes the remaining bytes; raises OSError if that fails, or if the last call did."""
     try:
-      self._wait()
+      self._running.result()
       self._raw.write(self._compressor.flush())
     finally:
       self._thread.shutdown()
-
-  def _wait(self) -> None:
-    running, self._running = self._running, None
-    if running is not None:
-      running.result()
 
   def _compress(self, data: memoryview) -> None:
     for start in range(0, len(data), _PIECE_BYTES):

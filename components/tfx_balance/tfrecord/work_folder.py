@@ -71,14 +71,17 @@ def work_folder(
     delete_folder(folder)
   delete_output(output_uri)
   made = _living_folder(root, output_uri, stale_seconds, one_machine) if root else private_folder()
+  folder = ''
   with contextlib.ExitStack() as stack:
     try:
-      with full_disk_named(output_uri, '', input_paths):
-        folder = stack.enter_context(made)
-      with full_disk_named(output_uri, folder, input_paths):
-        yield folder
-    except BaseException:
+      folder = stack.enter_context(made)
+      yield folder
+    except BaseException as error:
+      number = no_room(error) if isinstance(error, Exception) else None
+      fault = number and StorageError(describe(number, output_uri, folder, input_paths))
       delete_output(output_uri)
+      if fault:
+        raise fault from error
       raise
 
 
@@ -231,20 +234,6 @@ def _write_heartbeat(folder: str) -> None:
   }
   with create_as_is(f'{folder}/{HEARTBEAT}') as file:
     file.write(json.dumps(about).encode())
-
-
-@contextlib.contextmanager
-def full_disk_named(
-  output_uri: str, work_dir: str, input_paths: Sequence[str] = ()
-) -> Iterator[None]:
-  """Raises a StorageError in place of any error that a full disk led to."""
-  try:
-    yield
-  except Exception as error:
-    number = no_room(error)
-    if number is None:
-      raise
-    raise StorageError(describe(number, output_uri, work_dir, input_paths)) from error
 
 
 def no_room(error: BaseException) -> int | None:
