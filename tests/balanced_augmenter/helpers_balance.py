@@ -193,7 +193,7 @@ def augment_context(folder: Path, **arguments: Any) -> AugmentContext:
   balance = {name: arguments.pop(name) for name in words if name in arguments}
   defaults = {
     'label': 'label',
-    'balance': BalanceRequest.parse(**balance),
+    'balance': BalanceRequest(**balance),
     'augmented_split': None,
     'seed': 0,
     'missing': 'error',

@@ -33,7 +33,7 @@ def totals(counts, **attributes):
 def context(augmented_split=None, missing='error', missing_is_class=False, sizes=SIZES, **balance):
   parameters = AugmenterParameters(
     label='label',
-    balance=BalanceRequest.parse(**balance),
+    balance=BalanceRequest(**balance),
     splits=('train',),
     augmented_split=augmented_split,
     seed=0,

@@ -214,7 +214,7 @@ def test_many_warnings_of_one_kind_are_one_with_a_count_and_three_examples():
 
 def test_many_classes_below_their_targets_are_one_warning():
   records = {text(f'c{i:02}')[0]: 2 for i in range(20)} | {text('large')[0]: 900}
-  plan = plan_balance(*by_class(records), BalanceRequest.parse(max_copies=4))
+  plan = plan_balance(*by_class(records), BalanceRequest(max_copies=4))
   found = describe_balance(
     {'train': plan}, None, {'max_copies': 4}, {'train': SOURCE}, {'train': {}}, []
   )
@@ -259,7 +259,7 @@ def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, end):
 )
 def test_a_strategy_that_does_not_lower_the_imbalance_ratio_is_a_warning(counts, arguments, fault):
   records = {text(name)[0]: n for name, n in counts.items()}
-  plan = plan_balance(*by_class(records), BalanceRequest.parse(**arguments))
+  plan = plan_balance(*by_class(records), BalanceRequest(**arguments))
   found = describe_balance({'train': plan}, None, arguments, {'train': SOURCE}, {'train': {}}, [])
   assert len(found.warnings) == (fault is not None)
   assert all(re.match(fault, warning) for warning in found.warnings)

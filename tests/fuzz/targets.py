@@ -114,9 +114,7 @@ def plans(raw: bytes) -> None:
   undersample = data.ConsumeBool()
   strategy = data.PickValueInList(['not majority', 'all', 'median', 'power:0.5', 'minority', ratio])
   try:
-    balance = plan_balance(
-      *by_class(classes), BalanceRequest.parse(strategy, undersample=undersample)
-    )
+    balance = plan_balance(*by_class(classes), BalanceRequest(strategy, undersample=undersample))
   except ConfigError:
     balance = None
   if balance is not None:

@@ -22,7 +22,7 @@ def of_class(value):
 
 
 def plan(counts, *strategy, **arguments):
-  request = BalanceRequest.parse(*strategy, **arguments)
+  request = BalanceRequest(*strategy, **arguments)
   return plan_balance(*by_class({of_class(value): n for value, n in counts.items()}), request)
 
 
@@ -121,7 +121,7 @@ def test_text_is_bytes(key):
 
 
 def test_missing_is_a_class_as_others_are():
-  found = plan_balance(*by_class({MISSING: 2, of_class('a'): 5}), BalanceRequest.parse('all'))
+  found = plan_balance(*by_class({MISSING: 2, of_class('a'): 5}), BalanceRequest('all'))
   assert dict(zip(found.classes, found.targets.tolist(), strict=True)) == {
     MISSING: 5,
     of_class('a'): 5,
@@ -256,7 +256,7 @@ def test_targets_past_the_range_of_floats_are_exact():
 
 def test_classes_that_pass_are_not_looked_at():
   counts = {of_class('a'): 8, of_class('b'): 2, MISSING: 1}
-  found = plan_balance(*by_class(counts), BalanceRequest.parse(undersample=True), [MISSING])
+  found = plan_balance(*by_class(counts), BalanceRequest(undersample=True), [MISSING])
   assert dict(zip(found.classes, found.targets.tolist(), strict=True)) == {
     of_class('a'): 2,
     of_class('b'): 2,
@@ -265,9 +265,11 @@ def test_classes_that_pass_are_not_looked_at():
   assert found.records.tolist() == [8, 2, 1]
   assert found.passed == (MISSING,)
   assert found.extremes() == ((8, 2), (2, 2))
-  assert plan_balance(
-    *by_class(counts), BalanceRequest.parse('all'), list(counts)
-  ).targets.tolist() == [8, 2, 1]
+  assert plan_balance(*by_class(counts), BalanceRequest('all'), list(counts)).targets.tolist() == [
+    8,
+    2,
+    1,
+  ]
 
 
 HELP = {

@@ -19,9 +19,9 @@ from tfx_balance.plan.common_keys import (
   EXAMPLES,
   KEY_ROW,
   CommonKeys,
-  KeyColumns,
   compare_keys,
   count_parts,
+  join_runs,
   make_run,
 )
 from tfx_balance.plan.distribution_rules import DistributionRules, PerSplit
@@ -47,7 +47,7 @@ def compare(files, n_parts, **block):
   width = BUCKETS // n_parts
   found = CommonKeys.nothing(N_SPLITS)
   for i in range(n_parts):
-    keys = KeyColumns.concatenate(
+    keys = join_runs(
       (rows[edges[i * width] : edges[(i + 1) * width]], split, file_number)
       for (rows, edges), split, file_number in runs
     )

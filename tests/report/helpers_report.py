@@ -115,7 +115,7 @@ def balance_data(
   train: Mapping[ClassValue, int], augmented_split: str | None = None, **request: Any
 ) -> dict[str, Any]:
   """Returns the sidecar of BalancedAugmenter; 'eval' and 'test' pass through."""
-  plan = plan_balance(*by_class(train), BalanceRequest.parse('power:0.5', **request))
+  plan = plan_balance(*by_class(train), BalanceRequest('power:0.5', **request))
   given = {
     'label': 'species',
     'sampling_strategy': 'power:0.5',

@@ -132,7 +132,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     text = augment_source.to_text(augment_fn, in_module_file=module_file is not None)
     source = '' if module_file else augment_source.fingerprint(text)
     if max_copies is not None and not is_runtime(max_copies):
-      BalanceRequest.parse(max_copies=max_copies)  # as TFX carries None, 0 is none
+      BalanceRequest(max_copies=max_copies)  # as TFX carries None, 0 is none
     if not is_runtime(augment_timeout):
       given['augment_timeout'] = seconds_of('augment_timeout', augment_timeout)
     if isinstance(sampling_strategy, Fraction):

@@ -77,9 +77,7 @@ class AugmenterParameters:
     """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
     given = read_all(ARGUMENTS, properties)
     strategy, factors, splits = given['sampling_strategy'], given['factors'], given['splits']
-    balance = BalanceRequest.parse(
-      strategy, factors, given['max_copies'] or None, given['undersample']
-    )
+    balance = BalanceRequest(strategy, factors, given['max_copies'] or None, given['undersample'])
     augmented = given['augmented_split']
     _check_splits(splits, augmented, balance, given['allow_evaluation_splits'])
     is_class, reading = given['missing_label'] == OWN_CLASS, read_options(given)

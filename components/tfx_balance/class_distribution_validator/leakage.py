@@ -40,10 +40,10 @@ from tfx_balance.plan.common_keys import (
   BUCKETS,
   KEY_ROW,
   CommonKeys,
-  KeyColumns,
   Place,
   compare_keys,
   count_parts,
+  join_runs,
   make_run,
 )
 from tfx_balance.plan.distribution_rules import DistributionRules
@@ -174,7 +174,7 @@ def write_leakage(
     examples = []
     for key in common.examples.get((first, second), ()):
       places = [place_of(key.left), place_of(key.right)][:: 1 if here < there else -1]
-      examples.append(CommonExample(texts[key.left.file, key.left.position], *places))
+      examples.append(CommonExample(texts[key.left], *places))
     records, others = int(common.records[here, there]), int(common.records[there, here])
     return CommonRecords(
       pair.split,
@@ -336,9 +336,7 @@ def plan_parts(
 def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: int) -> CommonKeys:
   """Returns the keys that the splits have in common in some buckets."""
   runs = [run for file in hashed for run in file.runs]
-  return compare_keys(
-    KeyColumns.concatenate((run.read(*part), run.split, run.file) for run in runs), n_splits
-  )
+  return compare_keys(join_runs((run.read(*part), run.split, run.file) for run in runs), n_splits)
 
 
 def merge_keys(parts: Iterable[CommonKeys], n_splits: int) -> CommonKeys:

@@ -49,67 +49,55 @@ class BalanceRequest:
   """The requested balance, checked as far as is possible before the classes are known.
 
   Attributes:
-    strategy: One of STRATEGIES, 'power:q', 'between:r', a ratio, or final count by class.
+    sampling_strategy: One of STRATEGIES, 'power:q', 'between:r', a ratio, which is a Fraction once
+      it is checked, or final count by class.
     factors: Number of copies of each record, itself included, by class; replaces the strategy.
     max_copies: Largest number of copies of a record, itself included; None for no limit.
     undersample: Whether classes above their target lose records.
+
+  Raises:
+    ConfigError: if an argument breaks a rule.
   """
 
-  strategy: str | Fraction | Mapping[Any, int] = DEFAULT_STRATEGY
+  sampling_strategy: Any = DEFAULT_STRATEGY
   factors: Mapping[Any, int] | None = None
   max_copies: int | None = None
   undersample: bool = False
 
   def __post_init__(self) -> None:
+    strategy = self.sampling_strategy
+    if self.factors is not None:
+      check_mapping('factors', self.factors, '{1: 3}')
+      if strategy != DEFAULT_STRATEGY:
+        raise ConfigError(
+          f'factors= and sampling_strategy={format_value(strategy)} both say how many; pass one of '
+          f'them'
+        )
+    if isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
+      object.__setattr__(self, 'sampling_strategy', _ratio(strategy))
+    elif not isinstance(strategy, (str, Mapping)):
+      raise ConfigError(
+        f'sampling_strategy={format_value(strategy)} must be one of {list(STRATEGIES)}, "power:q", '
+        f'"between:r", a ratio or a dict of class to final count; pass one of these'
+      )
     if self.max_copies is not None:
       most = check_whole('max_copies', self.max_copies, fix='leave it out for no limit')
       object.__setattr__(self, 'max_copies', most)
     if self.factors is not None:
       fix = 'give the copies of every record, itself included'
       self._check_numbers('factors', MOST_COPIES, fix)
-    elif isinstance(self.strategy, Mapping):
-      self._check_numbers('strategy', MOST_RECORDS, 'give the final count of records')
-    elif isinstance(self.strategy, str):
-      _check_word(self.strategy, self.undersample)
+    elif isinstance(strategy, Mapping):
+      self._check_numbers('sampling_strategy', MOST_RECORDS, 'give the final count of records')
+    elif isinstance(strategy, str):
+      _check_word(strategy, self.undersample)
 
   def _check_numbers(self, name: str, most: int, fix: str) -> None:
     """Checks class to number, and keeps the numbers as Python's."""
-    argument = 'factors' if name == 'factors' else 'sampling_strategy'
     checked = {
-      check_key(argument, key): check_whole(f'{argument}[{key!r}]', n, 1, most, fix)
+      check_key(name, key): check_whole(f'{name}[{key!r}]', n, 1, most, fix)
       for key, n in getattr(self, name).items()
     }
     object.__setattr__(self, name, checked)
-
-  @classmethod
-  def parse(
-    cls,
-    sampling_strategy: Any = DEFAULT_STRATEGY,
-    factors: Mapping[Any, int] | None = None,
-    max_copies: int | None = None,
-    undersample: bool = False,
-  ) -> BalanceRequest:
-    """Returns the checked request.
-
-    Raises:
-      ConfigError: if an argument breaks a rule.
-    """
-    strategy = sampling_strategy
-    if factors is not None:
-      check_mapping('factors', factors, '{1: 3}')
-    if factors is not None and strategy != DEFAULT_STRATEGY:
-      raise ConfigError(
-        f'factors= and sampling_strategy={format_value(strategy)} both say how many; pass one of '
-        f'them'
-      )
-    if isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
-      strategy = _ratio(strategy)
-    elif not isinstance(strategy, (str, Mapping)):
-      raise ConfigError(
-        f'sampling_strategy={format_value(strategy)} must be one of {list(STRATEGIES)}, "power:q", '
-        f'"between:r", a ratio or a dict of class to final count; pass one of these'
-      )
-    return cls(strategy, factors, max_copies, undersample)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,8 +191,8 @@ def _targets(classes: Sequence[ClassValue], counts: Ints, request: BalanceReques
         f'{counts[i]} records; give fewer'
       )
     return counts * factors
-  if isinstance(request.strategy, Mapping):
-    by_class = match_classes('sampling_strategy', request.strategy, classes)
+  if isinstance(request.sampling_strategy, Mapping):
+    by_class = match_classes('sampling_strategy', request.sampling_strategy, classes)
     pairs = zip(classes, counts.tolist(), strict=True)
     finals = np.array([by_class.get(c, n) for c, n in pairs], np.int64)
     for i in np.flatnonzero(finals < counts) if not request.undersample else ():
@@ -215,9 +203,9 @@ def _targets(classes: Sequence[ClassValue], counts: Ints, request: BalanceReques
     return finals
   if not len(counts):
     return counts
-  if isinstance(request.strategy, str) and request.strategy in _RESAMPLED:
-    return _resampled(counts, request.strategy, request.undersample)
-  goals = _goals(counts, request.strategy, request.undersample)
+  if isinstance(request.sampling_strategy, str) and request.sampling_strategy in _RESAMPLED:
+    return _resampled(counts, request.sampling_strategy, request.undersample)
+  goals = _goals(counts, request.sampling_strategy, request.undersample)
   return goals if request.undersample else np.maximum(counts, goals)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ Ints = npt.NDArray[np.int64]
 
 KEY_ROW = np.dtype([('high', '<u8'), ('low', '<u8'), ('count', '<u4'), ('position', '<u4')])
 """A key of a run: the halves of its hash, how many records have it, and the first of them."""
+PLACED_ROW = np.dtype([*KEY_ROW.descr, ('split', '<u4'), ('file', '<u4')])
+"""The same with the numbers of the split and the file of the run."""
+Keys = npt.NDArray[np.void]
 BUCKETS = 1024
 """The ranges of hashes whose beginning in a run is known; a part is a run of them."""
 EXAMPLES = 3
@@ -28,22 +32,20 @@ _BLOCK = 1 << 16
 _BUCKET_SHIFT = np.uint64(64 - BUCKETS.bit_length() + 1)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
   """A record, by the number of its file and its position in it, from 0."""
 
   file: int
   position: int
 
 
-@dataclass(frozen=True, order=True)
-class CommonKey:
+class CommonKey(NamedTuple):
   """The halves of the hash of a key that two splits have, and the first record with it in each."""
 
   high: int
   low: int
-  left: Place = field(compare=False)
-  right: Place = field(compare=False)
+  left: Place
+  right: Place
 
 
 @dataclass
@@ -76,35 +78,17 @@ class CommonKeys:
     return CommonKeys(self.records + other.records, self.keys + other.keys, examples)
 
 
-@dataclass(frozen=True)
-class KeyColumns:
-  """Keys of several runs.
-
-  Attributes:
-    rows: Keys: KEY_ROW [n].
-    split: Number of the split of each: int64 [n].
-    file: Number of the file of each: int64 [n].
-  """
-
-  rows: npt.NDArray[np.void]
-  split: Ints
-  file: Ints
-
-  @classmethod
-  def concatenate(cls, parts: Iterable[tuple[npt.NDArray[np.void], int, int]]) -> KeyColumns:
-    """Returns the keys of parts of runs, each given with its split and file."""
-    found = [(np.zeros(0, KEY_ROW), 0, 0), *parts]
-    lengths = [len(rows) for rows, _, _ in found]
-    return cls(
-      np.concatenate([rows for rows, _, _ in found]),
-      np.repeat(np.array([split for _, split, _ in found], np.int64), lengths),
-      np.repeat(np.array([file for _, _, file in found], np.int64), lengths),
-    )
+def join_runs(parts: Iterable[tuple[Keys, int, int]]) -> Keys:
+  """Returns the keys of parts of runs, each given with its split and file: PLACED_ROW [n]."""
+  found = [np.zeros(0, PLACED_ROW)]
+  for rows, split, file in parts:
+    found.append(np.empty(len(rows), PLACED_ROW))
+    found[-1][list(KEY_ROW.names or ())] = rows
+    found[-1]['split'], found[-1]['file'] = split, file
+  return np.concatenate(found)
 
 
-def make_run(
-  digests: npt.NDArray[np.uint64], positions: Ints
-) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+def make_run(digests: npt.NDArray[np.uint64], positions: Ints) -> tuple[Keys, Ints]:
   """Returns keys as a run: sorted, each once, and where the buckets of hashes begin.
 
   Args:
@@ -137,27 +121,28 @@ def count_parts(n_rows: int, part_keys: int = SIZES.part_keys) -> int:
   return parts
 
 
-def compare_keys(keys: KeyColumns, n_splits: int, block_keys: int = _BLOCK) -> CommonKeys:
-  """Returns the counts of common keys, among all the keys of some hashes."""
-  rows, split, file = keys.rows, keys.split, keys.file
-  order = np.lexsort((rows['position'], file, split, rows['low'], rows['high']))
-  rows, split, file = rows[order], split[order], file[order]
-  starts = starts_of_runs(rows['high'], rows['low'])
-  ends = np.append(starts[1:], len(rows))
-  several = np.flatnonzero(split[starts] != split[ends - 1]) if len(rows) else starts
+def compare_keys(keys: Keys, n_splits: int, block_keys: int = _BLOCK) -> CommonKeys:
+  """Returns the counts of common keys, among all the keys of some hashes: PLACED_ROW [n]."""
+  columns = ('position', 'file', 'split', 'low', 'high')
+  keys = keys[np.lexsort([keys[name] for name in columns])]
+  starts = starts_of_runs(keys['high'], keys['low'])
+  ends = np.append(starts[1:], len(keys))
+  several = (
+    np.flatnonzero(keys['split'][starts] != keys['split'][ends - 1]) if len(keys) else starts
+  )
   found = CommonKeys.nothing(n_splits)
   for at in range(0, len(several), block_keys):
     block = several[at : at + block_keys]
-    taken = places_of_runs(starts[block], ends[block] - starts[block])
-    part = KeyColumns(rows[taken], split[taken], file[taken])
-    found = found.merge(_compare_block(part, ends[block] - starts[block], n_splits))
+    lengths = ends[block] - starts[block]
+    taken = places_of_runs(starts[block], lengths)
+    found = found.merge(_compare_block(keys[taken], lengths, n_splits))
   return found
 
 
-def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> CommonKeys:
+def _compare_block(keys: Keys, lengths: Ints, n_splits: int) -> CommonKeys:
   """Returns the counts of keys in two splits each: sorted by hash, split, file, position."""
-  cell = np.repeat(np.arange(len(lengths)), lengths) * n_splits + keys.split
-  counts = np.bincount(cell, keys.rows['count'], minlength=len(lengths) * n_splits)
+  cell = np.repeat(np.arange(len(lengths)), lengths) * n_splits + keys['split']
+  counts = np.bincount(cell, keys['count'], minlength=len(lengths) * n_splits)
   table = counts.reshape(-1, n_splits)  # float64, exact up to 2**53
   present = (table > 0).astype(np.float64)
   first = np.full(len(lengths) * n_splits, -1, np.int64)
@@ -170,20 +155,18 @@ def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> CommonKeys
   return CommonKeys(records, both, _examples(keys, places, both))
 
 
-def _examples(keys: KeyColumns, places: Ints, both: Ints) -> dict[tuple[int, int], list[CommonKey]]:
+def _examples(keys: Keys, places: Ints, both: Ints) -> dict[tuple[int, int], list[CommonKey]]:
   """Returns the first keys that each two splits have in common."""
   found = {}
   for left, right in np.argwhere(np.triu(both)).tolist():
     common = np.flatnonzero((places[:, left] >= 0) & (places[:, right] >= 0))[:EXAMPLES]
+    rows = keys[places[common][:, [left, right]]]
     found[left, right] = [
-      _common_key(keys, int(places[i, left]), int(places[i, right])) for i in common
+      CommonKey(int(one['high']), int(one['low']), _place(one), _place(other))
+      for one, other in rows
     ]
   return found
 
 
-def _common_key(keys: KeyColumns, left: int, right: int) -> CommonKey:
-  def place(row: int) -> Place:
-    return Place(int(keys.file[row]), int(keys.rows['position'][row]))
-
-  hashed = keys.rows[left]
-  return CommonKey(int(hashed['high']), int(hashed['low']), place(left), place(right))
+def _place(row: Any) -> Place:
+  return Place(int(row['file']), int(row['position']))
