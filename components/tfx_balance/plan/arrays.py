@@ -104,15 +104,15 @@ def read_column(array: Any, name: str, fix: str = 'give values of one kind') -> 
   if isinstance(array, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in array):
     array = np.ma.stack(list(array))
   if isinstance(array, np.ma.MaskedArray):
-    found = _plain(array.data, name)
-    masked = np.broadcast_to(array.mask, array.shape)
-    return _marked(found, masked if found.missing is None else masked | found.missing)
+    return _marked(_plain(array.data, name), np.broadcast_to(array.mask, array.shape))
   if type(array).__module__.partition('.')[0] == 'pandas':
     return _of_pandas(array, name)
   if hasattr(array, 'to_pylist') and hasattr(array, 'null_count'):  # pyarrow
-    return _of_nulls(array, array.is_null, array.null_count, 'to_pylist', name)
+    array = array.combine_chunks() if hasattr(array, 'combine_chunks') else array
+    array = array.dictionary_decode() if hasattr(array, 'dictionary_decode') else array
+    return _of_nulls(array, array.null_count, array.to_pylist(), name, zero_copy_only=False)
   if hasattr(array, 'is_null') and hasattr(array, 'to_list'):  # polars
-    return _of_nulls(array, array.is_null, array.null_count(), 'to_list', name)
+    return _of_nulls(array, array.null_count(), array.to_list(), name)
   if is_sparse(array):
     return ArrayColumn(name, dense(array, name))
   return _plain(_of_tensor(array), name, fix=fix)
@@ -222,6 +222,8 @@ def table_columns(table: Any) -> dict[Any, Any] | None:
 
 
 def _marked(column: ArrayColumn, missing: Mask) -> ArrayColumn:
+  """Returns a column whose values are missing where they were, or where the mask says so."""
+  missing = missing if column.missing is None else missing | column.missing
   return replace(column, missing=missing if missing.any() else None)
 
 
@@ -258,20 +260,15 @@ def _of_pandas(array: Any, name: str) -> ArrayColumn:
     values = series.to_numpy(kind, na_value=kind.type(0))
   else:
     values = series.to_numpy()
-  found = _plain(values, name, missing)
-  return _marked(found, missing if found.missing is None else missing | found.missing)
+  return _marked(_plain(values, name, missing), missing)
 
 
-def _of_nulls(array: Any, is_null: Any, n_null: int, to_list: str, name: str) -> ArrayColumn:
-  """Returns an array of pyarrow or a series of polars."""
-  if hasattr(array, 'combine_chunks') and hasattr(array, 'chunks'):
-    array = array.combine_chunks()
-  if hasattr(array, 'dictionary_decode') and hasattr(array, 'dictionary'):
-    array = array.dictionary_decode()
-  values = getattr(array, to_list)()
+def _of_nulls(
+  array: Any, n_null: int, values: list[Any], name: str, **options: bool
+) -> ArrayColumn:
+  """Returns an array of pyarrow or a series of polars, from its values where some are missing."""
   if n_null or any(isinstance(value, (str, bytes)) for value in values[:1]):
     return _plain(values, name)
-  options = {'zero_copy_only': False} if to_list == 'to_pylist' else {}
   return _plain(array.to_numpy(**options), name)
 
 

@@ -182,27 +182,43 @@ def make_output_plan(by_split: Mapping[str, Totals], context: SplitContext) -> S
   counts, names = totals.strata(), given.shares.names
   make = partial(given.modes.plan, counts.strata, counts.records, given.shares, context.draw_seed)
   strata = {name: by_split[name].strata().strata for name in sorted(by_split)}
+  extended = None
   if set(by_split) == {NEW}:
     plan = make()
-    return _laid_out(totals, context, plan, strata, plan.quotas)
-  in_base, stay = np.zeros((len(counts), len(names)), np.int64), {}
-  rows = {name: counts.strata.rows_of(own) for name, own in strata.items()}
-  for name in set(by_split) - {NEW}:
-    stay[name] = np.zeros((len(rows[name]), len(names)), np.int64)
-    stay[name][:, names.index(name)] = by_split[name].strata().records
-    in_base[rows[name]] += stay[name]
-  plan = make(in_base)
-  new = plan.quotas - in_base
-  quotas = np.concatenate([stay.get(name, new[of]) for name, of in rows.items()])
-  some = np.flatnonzero(plan.records)
-  plan = replace(
-    plan,
-    strata=counts.strata.take(some),
-    records=plan.records[some],
-    quotas=plan.quotas[some],
-    predefined=plan.predefined[some],
+    quotas = plan.quotas
+  else:
+    in_base, stay = np.zeros((len(counts), len(names)), np.int64), {}
+    rows = {name: counts.strata.rows_of(own) for name, own in strata.items()}
+    for name in set(by_split) - {NEW}:
+      stay[name] = np.zeros((len(rows[name]), len(names)), np.int64)
+      stay[name][:, names.index(name)] = by_split[name].strata().records
+      in_base[rows[name]] += stay[name]
+    plan, extended = make(in_base), int(in_base.sum())
+    new = plan.quotas - in_base
+    quotas = np.concatenate([stay.get(name, new[of]) for name, of in rows.items()])
+    some = np.flatnonzero(plan.records)
+    plan = replace(
+      plan,
+      strata=counts.strata.take(some),
+      records=plan.records[some],
+      quotas=plan.quotas[some],
+      predefined=plan.predefined[some],
+    )
+  if not given.modes.waits:
+    given.modes.check_plan(plan)
+  # The n-th files of all splits are written together, so that it is all the data that is cut.
+  layouts = tuple(
+    OutputLayout.of(
+      totals.n_bytes,
+      f'{context.output_uri}/Split-{name}',
+      context.suffix,
+      given.output_files.get(name),
+      context.sizes,
+    )
+    for name in plan.splits
   )
-  return _laid_out(totals, context, plan, strata, quotas, int(in_base.sum()))
+  written = tuple(plan.totals())
+  return SplitOutputPlan(context, layouts, written, quotas, totals, plan, strata, extended)
 
 
 def check_totals(by_split: Mapping[str, Totals], context: SplitContext) -> Totals:
@@ -216,30 +232,3 @@ def check_totals(by_split: Mapping[str, Totals], context: SplitContext) -> Total
   optional = given.modes.optional_features()
   check_features(totals, features, given.missing, 'stratify_by', optional)
   return totals
-
-
-def _laid_out(
-  totals: Totals,
-  context: SplitContext,
-  plan: SplitPlan,
-  strata: Mapping[str, StratumColumns],
-  quotas: Ints,
-  extended: int | None = None,
-) -> SplitOutputPlan:
-  """Returns the output of a plan, with its files; the arguments are as in `SplitOutputPlan`."""
-  modes = context.parameters.modes
-  if not modes.waits:
-    modes.check_plan(plan)
-  # The n-th files of all splits are written together, so that it is all the data that is cut.
-  layouts = tuple(
-    OutputLayout.of(
-      totals.n_bytes,
-      f'{context.output_uri}/Split-{name}',
-      context.suffix,
-      context.parameters.output_files.get(name),
-      context.sizes,
-    )
-    for name in plan.splits
-  )
-  written = tuple(plan.totals())
-  return SplitOutputPlan(context, layouts, written, quotas, totals, plan, strata, extended)
