@@ -86,6 +86,15 @@ SPLITTER = [
   ({'output_files': 0}, r'output_files\[.*\]=0 must be a whole number from 1 to 99999'),
   ({'output_files': {'train': 1.5}}, r"output_files\['train'\]=1.5 must be a whole number from 1"),
   ({'output_files': 100_000}, '=100000 must be a whole number from 1'),
+  ({'missing_group': 'own'}, 'missing_group=.own. is of group_by='),
+  ({'group_by': 'p', 'missing_group': 'skip'}, "missing_group='skip' is not one of"),
+  ({'embargo': 5}, r'embargo=5 is of splits in the order of time; give the times with order_by='),
+  ({'embargo_records': 5}, r'embargo_records=5 is of splits in the order'),
+  ({'within': 'strata'}, r"within='strata' is of splits in the order of time"),
+  ({'order_by': 't', 'within': 'class'}, r"within='class' is not one of \['all', 'strata'\]"),
+  ({'order_by': 't', 'embargo': -1}, r'embargo=-1 must be a finite number from 0'),
+  ({'order_by': 't', 'embargo_records': 1.5}, r'embargo_records=1.5 must be a whole number'),
+  ({'mode': 'steady'}, r"mode='steady' is not one of \['exact', 'stable'\]"),
 ]
 AUGMENTER = [
   ({'sampling_strategy': 'none'}, "sampling_strategy='none' is not one of"),

@@ -1,11 +1,13 @@
 """The registry of split modes: what modes declare, and a mode that is not in the package."""
 
 import inspect
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from tfx_balance import StratifiedSplitter
+from tfx_balance.errors import ConfigError
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.groups import Groups
 from tfx_balance.modes.mode import Mode, SplitModes
@@ -15,6 +17,7 @@ from tfx_balance.plan.group_table import GroupBy
 from tfx_balance.plan.split_plan import Placed
 from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.stratified_splitter import output_plan, transform
+from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_checks import assert_conserved
@@ -34,6 +37,33 @@ def test_pairs_that_do_not_combine_are_of_arguments_in_order():
   assert len(pairs) == len(set(pairs))
   assert all(pair == tuple(sorted(pair)) for pair in pairs)
   assert {name for pair in pairs for name in pair} <= {*ARGUMENTS, 'extend'}
+
+
+GIVEN = {
+  'at_least': 1,
+  'bins': 3,
+  'counts': {'test': 5},
+  'embargo_records': 2,
+  'group_by': 'patient',
+  'identity': 'values',
+  'key': 'id',
+  'mode': 'stable',
+  'multilabel': True,
+  'order_by': 'time',
+  'split_by': 'set',
+  'within': 'strata',
+}
+APART = {pair: reason for mode in MODES for pair, reason in mode.APART.items()}
+
+
+@pytest.mark.parametrize('pair', APART, ids=' and '.join)
+def test_arguments_that_do_not_combine_are_refused(pair):
+  given = {name: GIVEN[name] for name in pair if name != 'extend'}
+  if {'within', 'embargo_records'} & {*pair}:
+    given['order_by'] = 'time'
+  message = f'{pair[0]}= and {pair[1]}= do not combine: {APART[pair]}'
+  with pytest.raises(ConfigError, match=f'^{re.escape(message)}$'):
+    SplitterParameters.decode(given, '' if 'extend' in pair else None)
 
 
 @dataclass(frozen=True)

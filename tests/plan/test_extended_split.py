@@ -152,11 +152,6 @@ def test_items_of_an_earlier_split_stay_and_ten_percent_more_restore_the_shares(
       DataError,
       r"extend\['test'\] has keys of another split too; give each key once",
     ),
-    (
-      {'key': [1, 2, 3], 'extend': {'train': [1], 'test': []}, 'mode': 'stable'},
-      ConfigError,
-      "extend= and mode= do not combine: mode='stable' keeps",
-    ),
   ],
 )
 def test_what_items_cannot_extend(arguments, error, message):

@@ -124,7 +124,6 @@ def test_a_group_with_two_predefined_splits_is_refused():
   [
     ({'groups': [1]}, 'groups is of shape'),
     ({'groups': [1, 2], 'key': [1, 2]}, 'key= and groups= do not combine'),
-    ({'groups': [1, 2], 'key': [1, 2], 'mode': 'stable'}, 'groups= and mode= do not combine'),
   ],
 )
 def test_what_does_not_go_with_groups(arguments, message):

@@ -17,6 +17,7 @@ from tfx_balance.plan.ranks import (
   find_thresholds,
   mix,
   ranks,
+  stable_order,
 )
 
 UINT64 = st.integers(0, 2**64 - 1)
@@ -343,3 +344,9 @@ def test_candidates_merge_in_any_order_and_grouping(problem, order):
 
 def test_no_candidates_merge_to_none():
   assert len(Candidates.merge([]).counts) == 0
+
+
+@given(st.lists(st.integers(0, 3) | st.integers(65_530, 65_540)))
+def test_groups_are_ordered_as_by_a_stable_sort(values):
+  numbers = np.array(values, np.int64)
+  assert stable_order(numbers).tolist() == np.argsort(numbers, kind='stable').tolist()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.errors import DataError
 from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.plan.number_keys import NumberSample, keys_of, numbers_of, spread_ranks
 from tfx_balance.plan.ranks import ranks
@@ -115,11 +115,3 @@ def test_order_takes_dates():
 def test_times_that_are_refused(order, match):
   with pytest.raises(DataError, match=match):
     stratified_indices([0, 0, 0], order=order)
-
-
-def test_an_order_does_not_combine_with_predefined_splits_or_stable_ones():
-  labels = ['a', 'b']
-  with pytest.raises(ConfigError, match=r'order= and split_by= do not combine'):
-    stratified_indices(labels, split_by=['train', 'test'], order=[1, 2])
-  with pytest.raises(ConfigError, match=r'mode= and order= do not combine'):
-    stratified_indices(labels, mode='stable', key=[1, 2], order=[1, 2])

@@ -292,19 +292,6 @@ def test_other_records_in_files_of_the_same_size_are_not_extended(tmp_path, has_
   assert not list(tmp_path.glob('a/**/Split-*'))
 
 
-@pytest.mark.parametrize(
-  ('arguments', 'message'),
-  [
-    ({'mode': 'stable'}, "extend= and mode= do not combine: mode='stable' keeps old records"),
-    ({'split_by': 'set'}, 'extend= and split_by= do not combine: records that extend= finds'),
-  ],
-)
-def test_modes_that_do_not_combine(tmp_path, arguments, message):
-  artifact, first = earlier(tmp_path)
-  with pytest.raises(ConfigError, match=message):
-    execute(StratifiedSplitter, [artifact], tmp_path / 'a', extend=[first], **arguments)
-
-
 def test_what_cannot_come_back_to_its_share_is_told(tmp_path):
   run_split(tmp_path / 'first', [labelled({0: 50})], {'eval': 1})
   new = [example(label=0, id=100 + i) for i in range(16)]

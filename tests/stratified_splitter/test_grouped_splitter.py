@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.errors import DataError
 from tfx_balance.sizes import Sizes
 
 from tests.helpers_checks import assert_conserved, read_sidecar
 from tests.helpers_examples import as_sets, example, in_shards, read_splits, value_of
-from tests.helpers_pipeline import execute, importer, input_artifact
+from tests.helpers_pipeline import execute, input_artifact
 from tests.helpers_split import run_split
 
 BY_PATIENT = {'group_by': 'patient'}
@@ -314,25 +314,3 @@ def test_the_component_keeps_groups_whole_in_other_modes(tmp_path, arguments):
   splits = read_splits(split.uri)
   assert_whole(splits)
   assert_conserved(splits, records)
-
-
-@pytest.mark.parametrize(
-  ('arguments', 'message'),
-  [
-    ({'missing_group': 'own'}, 'missing_group=.own. is of group_by='),
-    ({'group_by': 'p', 'missing_group': 'skip'}, 'missing_group='),
-    ({'group_by': 'p', 'mode': 'stable'}, 'group_by= and mode= do not combine'),
-    (
-      {'group_by': 'p', 'order_by': 't', 'within': 'strata'},
-      'group_by= and within= do not combine',
-    ),
-    (
-      {'group_by': 'p', 'order_by': 't', 'embargo_records': 5},
-      'embargo_records= and group_by= do not combine',
-    ),
-  ],
-)
-def test_arguments_are_checked_when_the_component_is_made(tmp_path, arguments, message):
-  source = importer(input_artifact(tmp_path, {'all': [[]]}))
-  with pytest.raises(ConfigError, match=message):
-    StratifiedSplitter(examples=source.outputs['result'], **arguments)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.errors import DataError
 from tfx_balance.modes.folds import fold_splits
 
 from tests.helpers_checks import assert_conserved, read_sidecar
@@ -225,25 +225,6 @@ def test_times_must_be_numbers_of_one_type():
   ints, floats = ([example(label=1, time=t(i), id=i) for i in range(9)] for t in (int, float))
   with pytest.raises(DataError, match=r'types .* \(float in .*in-1, int in .*in-0\)'):
     run_in_order([ints, floats])
-
-
-@pytest.mark.parametrize(
-  ('arguments', 'match'),
-  [
-    ({'embargo': 5}, r'embargo=5 is of splits in the order of time; give the times with order_by='),
-    ({'embargo_records': 5}, r'embargo_records=5 is of splits in the order'),
-    ({'within': 'strata'}, r"within='strata' is of splits in the order of time"),
-    ({'order_by': 't', 'within': 'class'}, r"within='class' is not one of \['all', 'strata'\]"),
-    ({'order_by': 't', 'embargo': -1}, r'embargo=-1 must be a finite number from 0'),
-    ({'order_by': 't', 'embargo_records': 1.5}, r'embargo_records=1.5 must be a whole number'),
-    ({'order_by': 't', 'split_by': 's'}, r'order_by= and split_by= do not combine'),
-    ({'order_by': 't', 'mode': 'stable'}, r'mode= and order_by= do not combine'),
-  ],
-)
-def test_arguments_that_break_a_rule(tmp_path, arguments, match):
-  artifact = input_artifact(tmp_path / 'in', {'all': [made([(0, 1)])]})
-  with pytest.raises(ConfigError, match=match):
-    execute(StratifiedSplitter, [artifact], tmp_path / 'out', **arguments)
 
 
 def test_an_embargo_larger_than_a_split_is_an_error():

@@ -3,11 +3,9 @@
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
-from tfx_balance.errors import ConfigError
 
 from tests.helpers_checks import assert_conserved, assert_sidecar
 from tests.helpers_examples import as_sets, example, in_shards, labelled, read_splits, value_of
@@ -79,9 +77,3 @@ def test_the_sidecar_tells_how_far_a_stable_split_is_from_its_shares(tmp_path):
   )
   alone = run_split(tmp_path / 'alone', [records], SPLITS, mode='stable', seed=2)
   assert as_sets(alone) == as_sets(splits)
-
-
-def test_exact_counts_are_refused(tmp_path):
-  artifact = input_artifact(tmp_path / 'in', {'all': [labelled({0: 9})]})
-  with pytest.raises(ConfigError, match=r'counts= and mode= do not combine.*as splits=, or leave'):
-    execute(StratifiedSplitter, [artifact], tmp_path / 'out', mode='stable', counts={'test': 3})

@@ -121,11 +121,7 @@ def read_column(array: Any, name: str, fix: str = 'give values of one kind') -> 
 def named(value: Any, argument: str) -> str:
   """Returns a value of an argument as a message names it."""
   plain = value.item() if isinstance(value, np.generic) else value
-  return (
-    f'label {format_value(plain)}'
-    if argument == 'labels'
-    else f'{argument}: value {format_value(plain)}'
-  )
+  return f'{"label" if argument == "labels" else f"{argument}: value"} {format_value(plain)}'
 
 
 def types_differ(values: npt.NDArray[Any], name: str) -> DataError:
@@ -287,7 +283,7 @@ def _plain(
     values = np.asarray(array)
   except (TypeError, ValueError, OverflowError) as error:
     raise DataError(f'{name} is not an array ({_odd_row(array) or error}); {fix}') from error
-  if values.dtype.kind == 'f' and isinstance(array, (list, tuple)):
+  if isinstance(array, (list, tuple)):
     values = _without_rounding(values, array)
   if values.dtype.kind in 'US' and not isinstance(array, np.ndarray):
     # NumPy makes texts of numbers beside them, and loses zeros at the end of bytes and texts.
@@ -296,12 +292,7 @@ def _plain(
       raise types_differ(values, name)
   if values.dtype.kind == 'O':
     return _of_objects(values, name, missing_before)
-  if values.dtype.kind in 'fc':
-    missing = np.isnan(values)
-  elif values.dtype.kind in 'mM':
-    missing = np.isnat(values)
-  else:
-    missing = np.zeros((), np.bool_)
+  missing = np.isnan(values) if values.dtype.kind in 'fcmM' else np.zeros((), np.bool_)
   if values.dtype == np.uint64 and int(values.max(initial=0)) < _SIGNED:
     values = values.view(np.int64) if values.flags.c_contiguous else values.astype(np.int64)
   return _marked(ArrayColumn(name, values), missing)
