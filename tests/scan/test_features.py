@@ -74,12 +74,6 @@ GOOD = labelled({0: 5, 1: 5})
       r'counts={.*} take 9 of 10 records; name the split that gets the other 1 with rest=',
       id='counts below what there is',
     ),
-    pytest.param(
-      [[*GOOD, example(label=[0, 1])]],
-      {},
-      r"feature 'label' has 2 values in record 10 of .*in-0; .*argmax",
-      id='one-hot',
-    ),
   ],
 )
 def test_a_fault_of_the_data_is_told_by_value_rule_and_fix(tmp_path, shards, arguments, fault):

@@ -3,12 +3,10 @@
 import random
 from dataclasses import replace
 
-import numpy as np
-import xxhash
-from tfx_balance.plan.class_value import ClassValue, stratum_name
+from tfx_balance.plan.class_value import stratum_name
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.totals import ScanCounts, sum_by_split
-from tfx_balance.sizes import SIZES, Sizes, Workspace
+from tfx_balance.sizes import SIZES, Workspace
 
 from tests.helpers_examples import example, in_shards, labelled
 from tests.helpers_split import input_files
@@ -33,36 +31,6 @@ def rows_of(totals):
   """Returns the strata as text, their records and their bytes."""
   counts = totals.strata()
   return list(map(stratum_name, counts.strata)), counts.records.tolist(), counts.n_bytes.tolist()
-
-
-def test_the_index_has_what_is_known_of_each_record(tmp_path):
-  payloads = [*labelled({'a': 40, 'b': 30}), example(label='a', text='x' * 3000)]
-  (found,) = scan(tmp_path, [payloads], sizes=Sizes(chunk_bytes=1000))
-  (index,) = found.spill.index()
-  rows = np.sort(index, order='position').tolist()
-  assert [row[0] for row in rows] == [xxhash.xxh3_64_intdigest(r) for r in payloads]
-  assert [str(found.strata[row[1]][0]) for row in rows] == ['a'] * 40 + ['b'] * 30 + ['a']
-  assert [row[2] for row in rows] == [len(r) + 16 for r in payloads]
-  assert [row[3] for row in rows] == list(range(71))
-  assert dict(zip(found.strata, found.records, strict=True)) == {
-    (ClassValue('bytes', b'a'),): 41,
-    (ClassValue('bytes', b'b'),): 30,
-  }
-  assert found.counts.n_bytes == sum(len(r) + 16 for r in payloads)
-
-
-def test_a_file_without_records(tmp_path):
-  (found,) = scan(tmp_path, [[]])
-  assert (list(found.strata), len(found.records), found.counts.n_bytes) == ([], 0, 0)
-  assert list(found.spill.frames()) == []
-
-
-def test_dropped_records_are_counted_and_not_kept(tmp_path):
-  payloads = [example(label=1, id=1), example(id=2), example(label=2, id=3), example(id=4)]
-  (found,) = scan(tmp_path, [payloads], 'drop')
-  (index,) = found.spill.index()
-  assert sorted(index['position']) == [0, 2]
-  assert (found.counts.dropped, sum(found.records)) == (2, 2)
 
 
 def test_every_counter_of_two_files_is_their_sum():

@@ -149,15 +149,6 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
   assert contents(one) == contents(again) == contents(zipped)
 
 
-def test_another_seed_gives_another_order(tmp_path):
-  payloads = labelled({0: 100, 1: 100})
-  one, two = (
-    read_tfrecords(scan(tmp_path, payloads, seed=seed).spill.frames_file) for seed in (0, 2)
-  )
-  assert one != two
-  assert sorted(one) == sorted(two) == sorted(payloads)
-
-
 @pytest.mark.parametrize('cut', [0, 1, 700], ids=['whole', 'end', 'middle'])
 def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkeypatch, cut):
   path = Path(write_tfrecords(tmp_path / 'in', labelled({0: 30})))

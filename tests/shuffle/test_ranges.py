@@ -112,10 +112,6 @@ def read(files):
   return found
 
 
-def bytes_of(files):
-  return {path: Path(file.work_path).read_bytes() for path, file in files.items()}
-
-
 def varied(n, n_sizes=7):
   """Returns records of several sizes that all differ, some without a label."""
   return [example(label=i % 5 or None, id=i, text='x' * (i * i % n_sizes)) for i in range(n)]
@@ -193,7 +189,7 @@ def test_the_ranges_are_all_of_a_file_by_their_keys(blocks, groups, by_group):
           assert {(key >> 32) * pieces >> 32 for key in keys[first:end]} == {piece}
 
 
-@pytest.mark.parametrize('n_inputs', [1, 2, 3, 7])
+@pytest.mark.parametrize('n_inputs', [1, 2, 7, 300])
 def test_all_the_files_of_every_output_are_filled(tmp_path, n_inputs):
   n_files, shards = (20, 20, 8, 3), in_shards(labelled({0: 4000}), n_inputs)
   groups = groups_of(n_files, n_chunks=2)
@@ -202,25 +198,7 @@ def test_all_the_files_of_every_output_are_filled(tmp_path, n_inputs):
   assert sum(file.records for file in files.values()) == 4000
   for paths in paths_of(groups).values():
     share = 1000 / len(paths)
-    counts = [files[path].records for path in paths]
-    assert min(counts) > share / 3
-    assert max(counts) < share * 3
-
-
-def test_many_files_of_few_records_fill_all_the_output_files(tmp_path):
-  groups = groups_of((4,), n_chunks=3)
-  assigned = assign(tmp_path, in_shards(labelled({0: 600}), 300), [0])
-  files = gather(tmp_path, groups, assigned)
-  assert all(abs(file.records - 150) < 60 for file in files.values())  # five standard deviations
-
-
-def test_every_file_of_an_output_is_as_full_as_the_others(tmp_path):
-  groups = groups_of((5, 7))
-  shards = in_shards(labelled({0: 3000}), 2)
-  files = gather(tmp_path, groups, assign(tmp_path, shards, [0, 1], **small(5000)))
-  for paths in paths_of(groups).values():
-    share = 1500 / len(paths)
-    assert all(abs(files[p].records - share) < 5 * np.sqrt(share) for p in paths)
+    assert all(abs(files[path].records - share) < 5 * np.sqrt(share) for path in paths)
 
 
 def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkeypatch):
@@ -237,15 +215,6 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
     gather(tmp_path, groups_of(n_files, n_chunks=4), assigned)
     paths = [path for each in assigned for path in (each.path, each.scanned.spill.frames_file)]
     assert n_read == {path: Path(path).stat().st_size * times for path in paths}
-
-
-def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path):
-  shards = in_shards(varied(400), 4)
-  one, two = (assign(tmp_path / name, shards, [0, 1, 2], **small(700)) for name in 'ab')
-  groups = groups_of((2, 2, 3), n_chunks=3, suffix='.gz')
-  first, second = (bytes_of(gather(tmp_path, groups, each)) for each in (one, two[::-1]))
-  assert first == second
-  assert all(each.startswith(b'\x1f\x8b') for each in first.values())
 
 
 def test_another_seed_gives_another_order(tmp_path):

@@ -121,17 +121,6 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
       assert part[at] == (0 if (file.file.file_number, at) in in_part_zero else 1)
 
 
-def test_splits_are_selected_from_apart():
-  files = [
-    scanned(file_number, np.arange(40, dtype=np.uint64), np.zeros(40), 1, group)
-    for file_number, group in enumerate(('train', 'extra'))
-  ]
-  strata = {'train': strata_of(1), 'extra': strata_of(1)}
-  found, counts = assign(files, Selection(strata, np.array([[3, 37], [40, 0]]), 0, 'balance'))
-  assert [int((parts == 0).sum()) for _, parts in found] == [3, 40]
-  assert counts.tolist() == [[3, 37], [40, 0]]
-
-
 def test_another_seed_or_purpose_selects_others():
   file = scanned(0, np.arange(400, dtype=np.uint64), np.zeros(400), 1)
   strata, quotas = {'': strata_of(1)}, np.array([[200, 200]])

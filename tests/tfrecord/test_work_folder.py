@@ -165,15 +165,6 @@ def test_the_place_of_work_files_is_chosen(bucket, tmp_path, monkeypatch, caplog
     assert bool(Path(folder).stat().st_mode & 0o077) is not one_machine
 
 
-@pytest.mark.parametrize('one_machine', [True, False])
-def test_work_files_in_an_artifact_are_private_where_all_workers_are_of_one_user(
-  tmp_path, one_machine
-):
-  with work_folder(str(tmp_path / 'out'), one_machine=one_machine) as folder:
-    assert Path(folder).parent == tmp_path / 'out'
-    assert bool(Path(folder).stat().st_mode & 0o077) is not one_machine
-
-
 @pytest.mark.parametrize('fails', [False, True])
 def test_what_an_attempt_leaves_in_a_bucket_is_deleted(bucket, fails):
   def run():
