@@ -52,32 +52,47 @@ def execute(
 
   Returns the output `examples`, which is at output_uri; another one is at output_uri.<its key>.
   """
-  more = {name: arguments[name] for name in ('extend',) if name in arguments}
-  channels = {
-    name: types.Channel(type=standard_artifacts.Examples).set_artifacts(each)
-    for name, each in more.items()
-  }
-  component = component_class(
-    examples=channel_utils.as_channel(list(artifacts)), **{**arguments, **channels}
-  )
+  if 'extend' in arguments:
+    channel = types.Channel(type=standard_artifacts.Examples)
+    arguments['extend'] = channel.set_artifacts(arguments['extend'])
+  component = component_class(examples=channel_utils.as_channel(list(artifacts)), **arguments)
+  return run_executor(component, str(output_uri), f'{output_uri}.tmp', sizes, beam_args)['examples']
+
+
+def run_executor(
+  component: base_beam_component.BaseBeamComponent,
+  uri: str | Mapping[str, str],
+  tmp_dir: str,
+  sizes: Sizes = SIZES,
+  beam_args: Sequence[str] = IN_MEMORY,
+) -> dict[str, types.Artifact]:
+  """Runs a component's executor on what its channels have; returns the outputs by their keys.
+
+  Args:
+    component: The component.
+    uri: Folder of each output by its key; or of `examples`, beside which others are at uri.<key>.
+    tmp_dir: Folder of the runner on this machine.
+    sizes: Sizes of what is read, held and written.
+    beam_args: Arguments of Beam.
+  """
   outputs = {key: channel.type() for key, channel in component.outputs.items()}
   for key, artifact in outputs.items():
-    folder = output_uri if key == 'examples' else Path(f'{output_uri}.{key}')
-    folder.mkdir(parents=True, exist_ok=True)
-    artifact.uri = str(folder)
+    beside = uri if key == 'examples' else f'{uri}.{key}'
+    artifact.uri = beside if isinstance(uri, str) else uri[key]
+    if '://' not in artifact.uri:
+      Path(artifact.uri).mkdir(parents=True, exist_ok=True)
   executor_class = component.executor_spec.executor_class
   context = executor_class.Context(
-    beam_pipeline_args=list(beam_args), tmp_dir=f'{output_uri}.tmp', unique_id='1'
+    beam_pipeline_args=list(beam_args), tmp_dir=tmp_dir, unique_id='1'
   )
-  key = next(iter(component.spec.INPUTS))
   executor = executor_class(context)
   executor.sizes = sizes
   executor.Do(
-    {key: list(artifacts), **more},
-    {name: [artifact] for name, artifact in outputs.items()},
+    {key: list(channel.get()) for key, channel in component.inputs.items()},
+    {key: [artifact] for key, artifact in outputs.items()},
     dict(component.exec_properties),
   )
-  return outputs['examples']
+  return outputs
 
 
 def importer(artifact: types.Artifact, name: str = 'Importer') -> tfx.dsl.Importer:

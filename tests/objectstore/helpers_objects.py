@@ -11,7 +11,7 @@ from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord import object_store
 
 from tests.helpers_examples import all_bytes, example, examples_artifact, write_splits
-from tests.helpers_pipeline import IN_MEMORY
+from tests.helpers_pipeline import run_executor
 from tests.objectstore.storage_proxy import FAULTS
 
 SPLIT = 'all'
@@ -59,25 +59,7 @@ def execute_at(component_class, artifacts, uri: str, folder: Path, sizes=SIZES, 
     **arguments: Arguments of the component.
   """
   channels = {name: channel_utils.as_channel([each]) for name, each in artifacts.items()}
-  component = component_class(**channels, **arguments)
-  outputs = {key: channel.type() for key, channel in component.outputs.items()}
-  for key, artifact in outputs.items():
-    artifact.uri = uri if key == 'examples' else f'{uri}.{key}'
-    if '://' not in uri:
-      Path(artifact.uri).mkdir(parents=True)
-  executor_class = component.executor_spec.executor_class
-  context = executor_class.Context(
-    beam_pipeline_args=list(IN_MEMORY), tmp_dir=str(folder / 'tmp'), unique_id='1'
-  )
-  inputs = {key: channel.get() for key, channel in component.inputs.items()}
-  executor = executor_class(context)
-  executor.sizes = sizes
-  executor.Do(
-    {key: list(found) for key, found in inputs.items()},
-    {key: [artifact] for key, artifact in outputs.items()},
-    dict(component.exec_properties),
-  )
-  return outputs
+  return run_executor(component_class(**channels, **arguments), uri, str(folder / 'tmp'), sizes)
 
 
 def input_examples(uri: str):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tests.helpers_examples  # noqa: F401 - before TFX, which brings another package `tests`
 
-from tests.helpers_pipeline import IN_MEMORY  # isort: skip
+from tests.helpers_pipeline import run_executor  # isort: skip
 
 from tfx.types import channel_utils, standard_artifacts
 from tfx_balance import (
@@ -36,14 +35,14 @@ class Case:
 
   Attributes:
     component: the class.
-    outputs: key to the type of what it writes; the first one holds the sidecar.
+    outputs: keys of what it writes; the first one holds the sidecar.
     sidecar: name of the file that tells that all is there.
     arguments: of the constructor.
     statistics: whether it reads statistics too.
   """
 
   component: Any
-  outputs: dict[str, Callable[[], Any]]
+  outputs: tuple[str, ...]
   sidecar: str
   arguments: dict[str, Any] = field(default_factory=dict)
   statistics: bool = False
@@ -65,47 +64,33 @@ class Case:
     if self.statistics:
       artifacts['statistics'] = [_statistics(inputs)]
     channels = {key: channel_utils.as_channel(found) for key, found in artifacts.items()}
-    component = self.component(**channels, **self.arguments)
-    outputs = {key: made() for key, made in self.outputs.items()}
-    for key, uri in self.uris(root, execution).items():
-      uri.mkdir(parents=True, exist_ok=True)
-      outputs[key].uri = str(uri)
-    executor_class = component.executor_spec.executor_class
-    context = executor_class.Context(
-      beam_pipeline_args=list(IN_MEMORY),
-      tmp_dir=str(root / self.name / '.temp'),
-      unique_id=str(execution),
-    )
-    if not self.statistics:
-      key = next(iter(component.spec.INPUTS))
-      artifacts = {key: artifacts['examples']}
-    executor_class(context).Do(
-      artifacts,
-      {key: [artifact] for key, artifact in outputs.items()},
-      dict(component.exec_properties),
-    )
+    uris = {key: str(uri) for key, uri in self.uris(root, execution).items()}
+    folder = root / self.name / '.temp' / str(execution)
+    run_executor(self.component(**channels, **self.arguments), uris, str(folder))
 
 
-_EXAMPLES = {'examples': standard_artifacts.Examples}
 CASES = (
   Case(
-    StratifiedSplitter, _EXAMPLES, 'class_distribution.json', {'input_splits': ['all'], 'seed': 7}
+    StratifiedSplitter,
+    ('examples',),
+    'class_distribution.json',
+    {'input_splits': ['all'], 'seed': 7},
   ),
   Case(
     BalancedAugmenter,
-    _EXAMPLES,
+    ('examples',),
     'class_distribution.json',
     {'splits': ['all'], 'seed': 7, 'augment_fn': 'tests.balanced_augmenter.functions.jitter'},
   ),
   Case(
     BalancedInputGen,
-    {**_EXAMPLES, 'hyperparameters': standard_artifacts.HyperParameters},
+    ('examples', 'hyperparameters'),
     'class_distribution.json',
     {'train_splits': ['all'], 'seed': 7},
   ),
   Case(
     ClassDistributionValidator,
-    {'anomalies': standard_artifacts.ExampleAnomalies},
+    ('anomalies',),
     'class_checks.json',
     {'recount': True, 'check_leakage': 'records', 'on_violation': 'warn'},
     statistics=True,
