@@ -3,7 +3,6 @@
 import functools
 import itertools
 import random
-import threading
 import time
 
 import numpy as np
@@ -189,26 +188,6 @@ def test_randomness_from_python_is_refused(features, augment_fn):
   message = r'gives other values for the same record and seed; .* take all randomness from the seed'
   with pytest.raises(ConfigError, match=message):
     Applier(augment_fn)(features, make_seeds(N))
-
-
-def test_a_function_that_does_not_end_is_given_up(features):
-  go_on = threading.Event()
-
-  def wait(values):
-    go_on.wait()
-    return values
-
-  def waits(given, seed):
-    shown = tf.numpy_function(wait, [given['x']], tf.float32)
-    return {**given, 'x': tf.ensure_shape(shown, [2])}
-
-  try:
-    with pytest.raises(
-      AugmentError, match=r'waits: did not end within augment_timeout=0.5 seconds'
-    ):
-      Applier(waits)(features, make_seeds(N), timeout=0.5)
-  finally:
-    go_on.set()
 
 
 def test_a_timeout_changes_no_outcome_and_no_error(features):

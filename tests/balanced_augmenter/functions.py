@@ -43,12 +43,6 @@ def raises(features, seed):
   raise RuntimeError('no idea')
 
 
-def raises_at_seven(features, seed):
-  seven = tf.debugging.Assert(features['id'] != 7, ['seven is not to be copied'])
-  with tf.control_dependencies([seven]):
-    return jitter(features, seed)
-
-
 def waits(features, seed):
   """Does not end before it may go on."""
   shown = tf.numpy_function(_wait, [features['x']], tf.float32)
@@ -60,18 +54,6 @@ def _wait(values):
   return values
 
 
-def other_dtype(features, seed):
-  return {**features, 'x': tf.cast(features['x'], tf.float64)}
-
-
-def other_shape(features, seed):
-  return {**features, 'x': features['x'][:1]}
-
-
-def drops_label(features, seed):
-  return {name: value for name, value in features.items() if name != 'label'}
-
-
 def changes_label(features, seed):
   return {**features, 'label': tf.where(features['id'] == 7, b'c', features['label'])}
 
@@ -79,14 +61,6 @@ def changes_label(features, seed):
 def gives_nan(features, seed):
   nan = tf.constant(float('nan'))
   return {**features, 'x': tf.where(features['id'] == 7, nan, features['x'])}
-
-
-def no_dict(features, seed):
-  return features['x']
-
-
-def draws_from_a_state(features, seed):
-  return {**features, 'x': features['x'] + tf.random.normal([3])}
 
 
 class OnlyAlone:
@@ -106,4 +80,3 @@ class OnlyAlone:
 
 only_alone = OnlyAlone()
 smote = Smote(['x'], k=3)
-not_a_function = 3

@@ -49,11 +49,6 @@ def test_a_function_itself_is_refused():
     augmenter(augment_fn=functions.jitter)
 
 
-def test_eval_may_be_asked_for_twice():
-  found = parameters(splits=['eval', 'test', 'train'], allow_evaluation_splits=True)
-  assert found.splits == ('eval', 'test', 'train')
-
-
 def test_the_defaults_balance_train():
   found = parameters()
   assert (found.label, found.splits, found.seed, found.missing) == ('label', ('train',), 0, 'error')
@@ -235,21 +230,6 @@ def test_a_class_of_the_same_name_is_not_taken_for_a_ready_one():
 def test_text_that_is_no_ready_function_is_refused(text, fault):
   with pytest.raises(ConfigError, match=fault):
     augment_source.from_text(text)
-
-
-@pytest.mark.parametrize(
-  ('path', 'fault'),
-  [
-    pytest.param('jitter', "'jitter' is not a dotted path", id='no module'),
-    pytest.param('not.here.augment', "module 'not.here' does not import", id='no such module'),
-    pytest.param(f'{FUNCTIONS}.jiter', r"has no 'jiter'; it has \['jitter'\]", id='misspelt'),
-    pytest.param(f'{FUNCTIONS}.not_a_function', 'is a int; it must be a function', id='a number'),
-    pytest.param(f'{FUNCTIONS}.OnlyAlone', 'is a class; make an object of it', id='a class'),
-  ],
-)
-def test_a_dotted_path_that_leads_nowhere_is_refused(path, fault):
-  with pytest.raises(ConfigError, match=fault):
-    augment_source.loader({'augment_fn': path})()
 
 
 def test_a_loader_finds_the_function(tmp_path):

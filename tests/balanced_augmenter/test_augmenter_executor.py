@@ -127,32 +127,19 @@ def test_a_run_whose_first_attempt_failed_gives_the_same_bytes(augment, tmp_path
   assert splits[0] == splits[1]
 
 
-FAULTS = {
-  'raises': 'raised RuntimeError: no idea',
-  'other_dtype': "changed feature 'x' from float32 to float64",
-  'other_shape': "changed feature 'x' from shape",
-  'drops_label': r"dropped \['label'\]",
-  'changes_label': "changed the label 'label'",
-  'gives_nan': "gave NaN in feature 'x'",
-}
-
-
-@pytest.mark.parametrize('name', FAULTS)
-def test_a_function_that_breaks_a_rule_stops_the_run(augment, tmp_path, name):
+@pytest.mark.parametrize(
+  ('name', 'fault'),
+  [('raises', 'raised RuntimeError: no idea'), ('gives_nan', "gave NaN in feature 'x'")],
+)
+def test_a_function_that_breaks_a_rule_stops_the_run(augment, tmp_path, name, fault):
   records = tabular({'b': 9, 'a': 3}, start=-5)  # of which the last three are copied
   records[-1] = example(label='a', id=7, x=[1.0, 2.0, 3.0])
   pattern = (
-    rf'functions\.{name} .*{FAULTS[name]}.*'
+    rf'functions\.{name} .*{fault}.*'
     r'it was given copy [1-3] of record (9|10|11) of .*data_tfrecord-00000-of-00001.*, of class a'
   )
   with pytest.raises(DataError, match=pattern):
     augment({'train': [records], **OTHERS}, augment_fn=f'{FUNCTIONS}.{name}', name='out')
-  assert all_bytes(tmp_path / 'out') == {}
-
-
-def test_a_function_that_draws_from_a_state_stops_the_run(augment, tmp_path):
-  with pytest.raises(ConfigError, match=r'draws_from_a_state uses .*use tf\.random\.stateless'):
-    augment({'train': [RECORDS]}, augment_fn=f'{FUNCTIONS}.draws_from_a_state', name='out')
   assert all_bytes(tmp_path / 'out') == {}
 
 

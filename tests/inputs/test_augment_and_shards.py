@@ -63,15 +63,3 @@ def test_the_workers_parts_are_the_whole_batch(count, replicas):
     mine = [p for part in parts for p in part[t * pieces : (t + 1) * pieces]]
     assert all(len(p) == 24 // replicas for p in mine)
     assert np.concatenate(mine).tolist() == batch.tolist()
-
-
-def test_a_strategy_distributes_it():
-  strategy = tf.distribute.OneDeviceStrategy('/cpu:0')
-  made = strategy.distribute_datasets_from_function(
-    lambda context: inputs().train(24, input_context=context)
-  )
-  _, labels = next(iter(made))
-  assert np.bincount(labels.numpy()).tolist() == [6, 6, 6, 6]
-  made = strategy.experimental_distribute_dataset(inputs().train(24))
-  _, labels = next(iter(made))
-  assert np.bincount(labels.numpy()).tolist() == [6, 6, 6, 6]

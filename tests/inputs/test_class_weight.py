@@ -55,12 +55,6 @@ def test_what_does_nothing_warns(made):
       call()
 
 
-def test_sample_weights_follow_the_classes(made):
-  ((_, label, weight),) = list(made.train(30, 'natural', sample_weight=True).take(1))
-  wanted = made.class_weight()
-  assert weight.numpy().tolist() == pytest.approx([wanted[c] for c in label.numpy()])
-
-
 def test_the_prior_correction_makes_a_balanced_model_natural(made):
   correction = made.prior_correction()
   balanced = np.log([0.4, 0.3, 0.2, 0.1])  # what a model of balanced batches says

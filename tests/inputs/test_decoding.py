@@ -141,11 +141,9 @@ def test_what_is_held_stays_within_the_budget(artifact, share, monkeypatch):
   n_kept = 0 if kept is None else int((kept.slots >= 0).numpy().sum())
   assert n_kept == min(
     reader.spare_bytes // ROW_BYTES,
-    int(made.source._records_in_memory(RecordForm(SPEC))[0][0].shape[0]),
+    int(made.source._records_in_memory(RecordForm(SPEC))[0].shape[0]),
   )
-  used = int(
-    tf.reduce_sum(tf.strings.length(made.source._records_in_memory(RecordForm(SPEC))[0][0]))
-  )
+  used = int(tf.reduce_sum(tf.strings.length(made.source._records_in_memory(RecordForm(SPEC))[0])))
   read(made.train(8, decode_fn=decode), 40)
   streamed = max(most, default=0)
   assert all(cache.limit >= streamed for cache in caches)

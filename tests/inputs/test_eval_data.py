@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 
@@ -112,18 +111,3 @@ def test_eval_of_trained_records_warns_and_data_says_that_they_are_meant():
     warnings.simplefilter('error')
     assert len(labels_of(made.eval(9, data=made))) == 8
     made.eval(9, data=(X_TEST, Y_TEST))
-
-
-def test_keras_validates_on_the_test_data():
-  import keras
-
-  made = BalancedInputs.from_arrays(X[:, None], Y)
-  model = keras.Sequential([keras.layers.Dense(3, activation='softmax')])
-  model.compile('sgd', 'sparse_categorical_crossentropy')
-  evaluation = made.eval(2, data=(X_TEST[:, None], Y_TEST), label_as='index')
-  found = model.fit(
-    made.train(3, label_as='index'), steps_per_epoch=2, validation_data=evaluation, verbose=0
-  )
-  predicted = tf.math.log(model(X_TEST[:, None])).numpy()
-  wanted = -np.mean(predicted[np.arange(3), [2, 0, 2]])
-  np.testing.assert_allclose(found.history['val_loss'], [wanted], rtol=1e-4)

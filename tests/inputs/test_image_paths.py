@@ -42,15 +42,11 @@ def test_paths_and_labels_give_balanced_batches_and_a_pass_in_their_order(paths,
   assert labels.numpy().tolist() == [label.encode() for label in LABELS]
 
 
-def test_images_of_several_labels_and_an_image_that_cannot_be_decoded(paths):
+def test_images_have_several_labels(paths):
   hot = [[1, 0], [0, 1], [1, 1], [1, 0]]
   made = BalancedInputs.from_files(paths, labels=hot, multilabel=True)
   ((_, labels),) = made.eval(9, label_as='multi_hot')
   assert labels.numpy().tolist() == hot
-  paths[2].write_bytes(png(2)[:40])
-  made = BalancedInputs.from_files(paths, LABELS)
-  with pytest.raises(tf.errors.InvalidArgumentError, match=r'y/z/0\.png.* cannot be decoded'):
-    list(made.eval(4, decode_fn=lambda features: {'image': tf.io.decode_png(features['image'])}))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +60,6 @@ def test_images_of_several_labels_and_an_image_that_cannot_be_decoded(paths):
     ),
     (lambda p: [*p[:3], p[0].parent / 'no.png'], {}, DataError, r'no\.png cannot be read'),
     (lambda p: [*p[:3], p[0].parent / 'notes.txt'], {}, DataError, r'notes\.txt is neither a PNG'),
-    (lambda p: [*p[:3], p[0].parent / 'fake.png'], {}, DataError, r'fake\.png is neither a PNG'),
     (lambda p: [*p[:3], p[0].parent / 'folder.png'], {}, DataError, r'folder\.png cannot be read'),
     (list, {'labels': [1, 0, 1, None]}, DataError, r'labels\[3\] is missing'),
     (list, {'labels': [0.5, 1, 1, 1]}, DataError, 'label 0.5 must be an integer'),
@@ -78,8 +73,7 @@ def test_images_of_several_labels_and_an_image_that_cannot_be_decoded(paths):
   ],
 )
 def test_paths_and_labels_that_do_not_fit_are_refused(paths, change, arguments, error, message):
-  for name in ('notes.txt', 'fake.png'):
-    (paths[0].parent / name).write_bytes(b'no image')
+  (paths[0].parent / 'notes.txt').write_bytes(b'no image')
   (paths[0].parent / 'folder.png').mkdir()
   with pytest.raises(error, match=message):
     BalancedInputs.from_files(change(paths), **{'labels': LABELS, **arguments})

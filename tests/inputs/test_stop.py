@@ -95,16 +95,6 @@ def test_a_run_that_goes_on_stops_at_the_same_step():
   assert len(made.train(8, stop=9, input_context=context)) == 18  # two replicas
 
 
-def test_keras_fits_without_being_told_the_steps():
-  import keras
-
-  made = BalancedInputs.from_arrays(np.eye(3, dtype='float32')[LABELS], LABELS)
-  model = keras.Sequential([keras.layers.Dense(3)])
-  model.compile('sgd', keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-  model.fit(made.train(8, stop='first_exhausted'), epochs=2, verbose=0)
-  assert int(model.optimizer.iterations) == 2 * 3
-
-
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [

@@ -148,26 +148,6 @@ def test_tf_keras_trains_on_it():
   assert len(history.history['loss']) == 1
 
 
-def test_a_custom_training_loop_reads_it():
-  made = BalancedInputs.from_arrays(np.eye(4)[LABELS].astype('float32'), LABELS)
-  weights = tf.Variable(tf.zeros([4, 4]))
-  loss_of = made.weighted_loss(strategy='natural')
-
-  @tf.function
-  def train(dataset):
-    seen = tf.zeros([4], tf.int32)
-    for features, label in dataset:
-      with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(loss_of(label, features @ weights))
-      weights.assign_sub(tape.gradient(loss, weights))
-      seen += tf.math.bincount(tf.cast(label, tf.int32), minlength=4)
-    return seen
-
-  seen = train(made.train(16, label_as='index').take(10))
-  assert seen.numpy().tolist() == [40] * 4
-  assert np.argmax(weights.numpy(), axis=1).tolist() == [0, 1, 2, 3]
-
-
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
@@ -191,16 +171,3 @@ def test_a_custom_training_loop_reads_it():
 def test_what_breaks_a_rule_is_refused(arguments, message):
   with pytest.raises(ConfigError, match=message):
     inputs().train(**{'batch_size': 8, **arguments})
-
-
-@pytest.mark.parametrize(
-  ('labels', 'message'),
-  [
-    (np.eye(3), 'argmax'),
-    (np.array([0.5, 1.0]), 'label 0.5 must be an integer, an integral float'),
-    (np.array([]), 'one item or more'),
-  ],
-)
-def test_labels_that_are_no_classes_are_refused(labels, message):
-  with pytest.raises(DataError, match=message):
-    BalancedInputs.from_arrays(np.zeros(len(labels)), labels)

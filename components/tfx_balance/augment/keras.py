@@ -56,12 +56,7 @@ def from_keras(
   Raises:
     ConfigError: if it is not a layer, Keras runs on another backend, or a layer mixes records.
   """
-  return KerasAugment(
-    layer,
-    check_text('feature', feature, 'a name'),
-    check_image_shape(shape),
-    check_whole('jpeg_quality', jpeg_quality, 1, 100),
-  )
+  return KerasAugment(layer, feature, shape, jpeg_quality)
 
 
 class KerasAugment:
@@ -77,12 +72,12 @@ class KerasAugment:
   def __init__(
     self, layer: Any, feature: str, shape: tuple[int, int, int] | None, jpeg_quality: int
   ):
+    self._feature = check_text('feature', feature, 'a name')
+    self._shape = check_image_shape(shape)
+    self._jpeg_quality = check_whole('jpeg_quality', jpeg_quality, 1, 100)
     _check_layer(layer)
     self.name = f'from_keras({layer.name})'
     self._layer = layer
-    self._feature = feature
-    self._shape = tuple(shape) if shape else None
-    self._jpeg_quality = jpeg_quality
     self._takes_training = 'training' in inspect.signature(layer.call).parameters
     self._traced: dict[tuple[Any, ...], Any] = {}
     self._built: set[tuple[Any, ...]] = set()  # signatures that the layers have been built for

@@ -23,6 +23,12 @@ from tfx_balance.scan.fixed_layout import ValueKind
 
 _SCHEMA_TYPES = {'int': schema_pb2.INT, 'float': schema_pb2.FLOAT, 'bytes': schema_pb2.BYTES}
 _ARROW_TYPES = {'int': pa.int64(), 'float': pa.float32(), 'bytes': pa.large_binary()}
+_KINDS: dict[pa.DataType | None, ValueKind] = {
+  pa.int64(): 'int',
+  pa.float32(): 'float',
+  pa.binary(): 'bytes',
+  pa.large_binary(): 'bytes',
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def feature_shapes(records: Sequence[bytes], path: str) -> dict[str, FeatureShap
   columns = _decode(records, None, path)
   shapes = {}
   for name, column in columns.items():
-    kind = _kind(column.type)
+    kind = _KINDS.get(getattr(column.type, 'value_type', None))
     if kind is not None:
       lengths = np.diff(column.offsets)
       shapes[name] = FeatureShape(kind, int(lengths.min()), int(lengths.max()))
@@ -144,12 +150,3 @@ def _decode(
       f'type in all records'
     ) from error
   return {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
-
-
-def _kind(column_type: pa.DataType) -> ValueKind | None:
-  """Returns the type of a decoded column's values; None for a column of nulls."""
-  if pa.types.is_null(column_type) or pa.types.is_null(column_type.value_type):
-    return None
-  if pa.types.is_integer(column_type.value_type):
-    return 'int'
-  return 'float' if pa.types.is_floating(column_type.value_type) else 'bytes'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -112,10 +113,8 @@ def plan_augment(totals: Mapping[str, Totals], context: AugmentContext) -> Augme
     ConfigError: if the strategy does not fit the classes.
     DataError: if the label cannot be the class.
   """
-  merged = Totals()
-  for of_split in totals.values():
-    merged.merge(of_split)
-  parameters = context.parameters
+  merged = functools.reduce(Totals.merge, totals.values(), Totals())
+  parameters, sizes = context.parameters, context.sizes
   merged.check_bad(parameters.reading.max_bad_records)
   for of_split in totals.values():
     check_features(of_split, [parameters.label], parameters.missing, 'label')
@@ -129,20 +128,24 @@ def plan_augment(totals: Mapping[str, Totals], context: AugmentContext) -> Augme
   names = (apart,) if apart else tuple(plans)
   counts = np.concatenate([plan.records for plan in plans.values()])
   targets = np.concatenate([plan.targets for plan in plans.values()])
-  numbers = [0 if apart else names.index(name) for name in plans]
-  outputs = np.repeat(np.array(numbers, np.int64), [len(plan.records) for plan in plans.values()])
   quotas, copies = _parts(counts, targets)
-  emitted = targets - counts if apart else targets
-  written = tuple(int(emitted[outputs == i].sum()) for i in range(len(names)))
+  made = [targets - counts] if apart else [plan.targets for plan in plans.values()]
+  written = tuple(int(each.sum()) for each in made)
+  # Records are taken to be as large as those that were read.
+  n_read = merged.n_records + merged.dropped + merged.bad
+  n_bytes = [n * merged.n_bytes // n_read for n in written]
+  folders = [f'{context.output_uri}/Split-{name}' for name in names]
   strata = {name: of_split.strata for name, of_split in counts_of.items()}
   return AugmentOutputPlan(
     context,
-    tuple(_layout(totals, context, name, n) for name, n in zip(names, written, strict=True)),
+    tuple(
+      OutputLayout.of(*of, context.suffix, None, sizes) for of in zip(n_bytes, folders, strict=True)
+    ),
     written,
     quotas,
     totals,
     plans,
-    Selection(strata, quotas, context.draw_seed, PURPOSE, range_rows=context.sizes.range_rows),
+    Selection(strata, quotas, context.draw_seed, PURPOSE, range_rows=sizes.range_rows),
     copies,
     names,
   )
@@ -156,13 +159,3 @@ def _parts(counts: Ints, targets: Ints) -> tuple[Ints, Ints]:
   """
   copies, extra = np.divmod(targets, counts)
   return np.stack([extra, counts - extra], axis=1), np.stack([copies + 1, copies], axis=1)
-
-
-def _layout(
-  totals: Mapping[str, Totals], context: AugmentContext, name: str, records: int
-) -> OutputLayout:
-  """Returns the layout of a split, taking its records to be as large as those that were read."""
-  n_bytes = sum(of_split.n_bytes for of_split in totals.values())
-  read = sum(of_split.n_records + of_split.dropped + of_split.bad for of_split in totals.values())
-  folder = f'{context.output_uri}/Split-{name}'
-  return OutputLayout.of(records * n_bytes // read, folder, context.suffix, None, context.sizes)

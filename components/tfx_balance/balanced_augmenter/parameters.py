@@ -81,6 +81,7 @@ class AugmenterParameters:
     augmented = given['augmented_split']
     _check_splits(splits, augmented, balance, given['allow_evaluation_splits'])
     is_class, reading = given['missing_label'] == OWN_CLASS, read_options(given)
+    shown_strategy = str(strategy) if isinstance(strategy, Fraction) else strategy
     shown = {
       name: properties[name]
       for name in ('label', 'augment_fn', 'augmented_split', 'max_copies', 'undersample', 'seed')
@@ -99,7 +100,7 @@ class AugmenterParameters:
       augment_timeout=given['augment_timeout'],
       shown={
         **shown,
-        'sampling_strategy': None if factors else _shown(strategy),
+        'sampling_strategy': None if factors else shown_strategy,
         'factors': factors,
         'splits': list(splits),
         'algorithm_version': ALGORITHM_VERSION,
@@ -133,10 +134,6 @@ def _strategy(_: str, value: Any) -> Any:
     return Fraction(value)
   except (ValueError, ZeroDivisionError):
     return value
-
-
-def _shown(strategy: Any) -> Any:
-  return str(strategy) if isinstance(strategy, Fraction) else strategy
 
 
 def _check_splits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -130,9 +131,7 @@ def plan_shards(totals: Mapping[str, Totals], context: ShardContext) -> ShardOut
   Raises:
     DataError: if the label cannot be the class, or there are no records.
   """
-  merged = Totals()
-  for of_split in totals.values():
-    merged.merge(of_split)
+  merged = functools.reduce(Totals.merge, totals.values(), Totals())
   parameters = context.parameters
   merged.check_bad(parameters.reading.max_bad_records)
   # The set of a record's labels may be empty.

@@ -110,36 +110,32 @@ class FileSource(RecordSource):
       ]
 
     read = batch_reader(gather, self.label, self.counts, form)
-    records, places = self._records_in_memory(form)
-    streamed = ~table.in_memory[table.file]
-    shift = np.where(streamed, 0, places - table.starts)
+    records = self._records_in_memory(form)
+    counts = table.in_memory * np.array([file.records for file in self.plan.files])
+    before = np.cumsum(counts) - counts
 
     def rows(numbers: Ints) -> Ints:
-      segment = table.segment(numbers)
-      return np.where(streamed[segment], -1 - numbers, numbers + shift[segment])
+      file, position = table.place(numbers)
+      return np.where(table.in_memory[file], before[file] + position, -1 - numbers)
 
     used_bytes = sum(self.plan.files[f].n_bytes for f in np.flatnonzero(table.in_memory))
-    if not streamed.any():
+    if table.in_memory.all():
       return Reader(rows, read, spare_bytes=self._memory_budget - used_bytes, place=self._place)
     cache = self._file_cache(form, spare)
     mean_bytes = sum(file.n_bytes for file in self.plan.files) // sum(self.plan.records)
     spare_bytes = max(self._memory_budget - used_bytes - cache.limit, 0)
 
-    def streamed_places(numbers: Ints) -> tuple[npt.NDArray[np.bool_], Ints, Ints]:
-      segment = table.segment(numbers)
-      mine = streamed[segment]
-      segment, numbers = segment[mine], numbers[mine]
-      return mine, table.file[segment], numbers - table.starts[segment] + table.offset[segment]
-
     def fetch(numbers: Ints) -> list[npt.NDArray[Any]]:
-      mine, file, position = streamed_places(numbers)
+      file, position = table.place(numbers)
+      mine = ~table.in_memory[file]
       found = empty_columns(form, len(mine))
-      for column, taken in zip(found, cache.take(file, position), strict=True):
+      for column, taken in zip(found, cache.take(file[mine], position[mine]), strict=True):
         column[mine] = taken
       return found
 
     def read_ahead(numbers: Ints) -> None:
-      cache.read_ahead(streamed_places(numbers)[1])
+      file, _ = table.place(numbers)
+      cache.read_ahead(file[~table.in_memory[file]])
 
     return Reader(rows, read, fetch, form.columns, mean_bytes, read_ahead, spare_bytes, self._place)
 
@@ -156,25 +152,19 @@ class FileSource(RecordSource):
       feature_spec, min(file.n_bytes // file.records for file in self.plan.files)
     )
 
-  def _records_in_memory(self, form: RecordForm) -> tuple[TensorColumns, Ints]:
-    """Returns the records held in memory, and the place of each segment's first one.
-
-    They are kept for the next call, in the form of the last one.
-    """
-    counts = np.array([file.records for file in self.plan.files])
+  def _records_in_memory(self, form: RecordForm) -> TensorColumns:
+    """Returns the records held in memory, which stay there, in the form of the last call."""
     with self._lock:
       if self._records is None or not self._records[0].keeps_as(form):
         files = np.flatnonzero(self._table.in_memory)
         self._records = None  # its memory is needed
         paths = [self._paths[f] for f in files]
+        counts = [self.plan.files[f].records for f in files]
         with contextlib.ExitStack() as stack:
           for path in paths:
             stack.enter_context(self._versions.reading(path))
-          self._records = form, read_all(paths, counts[files].tolist(), form)
-      records = self._records[1]
-    counts[~self._table.in_memory] = 0
-    before = np.cumsum(counts) - counts
-    return records, before[self._table.file] + self._table.offset
+          self._records = form, read_all(paths, counts, form)
+      return self._records[1]
 
   def _file_cache(self, form: RecordForm, spare: bool) -> FileCache:
     """Returns the files to stream, in half the budget, or if memory is to be left what they need.
@@ -206,9 +196,8 @@ class FileSource(RecordSource):
     """Returns the file and the position of the record at a row of the reader."""
     table, files = self._table, self.plan.files
     if row < 0:
-      segment = int(table.segment(np.array([-1 - row]))[0])
-      position = -1 - row - table.starts[segment] + table.offset[segment]
-      return record_place([self._paths[table.file[segment]]], [position + 1], position)
+      file, position = (int(values[0]) for values in table.place(np.array([-1 - row])))
+      return record_place([self._paths[file]], [position + 1], position)
     cached = np.flatnonzero(table.in_memory).tolist()
     return record_place([self._paths[f] for f in cached], [files[f].records for f in cached], row)
 
@@ -282,9 +271,10 @@ class SegmentTable:
       window_bytes=sum(n_bytes for _, n_bytes in grouped),
     )
 
-  def segment(self, numbers: Ints) -> Ints:
-    """Returns the segments that records of these numbers are in: int64 [n]."""
-    return np.searchsorted(self.starts, numbers, side='right') - 1
+  def place(self, numbers: Ints) -> tuple[Ints, Ints]:
+    """Returns the files that records of these numbers are in, and their positions: int64 [n]."""
+    segment = np.searchsorted(self.starts, numbers, side='right') - 1
+    return self.file[segment], numbers - self.starts[segment] + self.offset[segment]
 
 
 def _segments(plan: InputPlan) -> list[list[Segment]]:

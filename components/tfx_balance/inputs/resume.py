@@ -15,11 +15,8 @@ from tfx_balance.plan.adjustable_shares import AdjustableShares
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState, state_at
 
 StartStep = int | Callable[[], Any] | None
-_IDENTITY = (
-  *('batch_size', 'strategy', 'seed', 'records', 'windows', 'weights', 'epoch_steps'),
-  'class_records',
-)
 _REMEDIES = {
+  **{name: f'pass the same {name}=' for name in ('batch_size', 'strategy', 'seed')},
   'records': 'give the data of that run',
   'windows': 'give the same files, and the memory_budget= of that run',
   'weights': 'pass the same q=, ratios= or schedule=',
@@ -109,10 +106,9 @@ def _restored(draws: BatchDraws, state: Mapping[str, Any] | str) -> DrawState:
   arrays = (np.array(x, np.int64) for x in (saved.lag, saved.drawn, saved.epoch_start))
   found = DrawState(np.int64(saved.step), *arrays)
   now = _document(draws, found)
-  for name in _IDENTITY:
+  for name, fix in _REMEDIES.items():
     then, here = getattr(saved, name), getattr(now, name)
     if then != here:
-      fix = _REMEDIES.get(name, f'pass the same {name}=')
       raise ConfigError(
         f'state= is of a run with {name} {format_value(then)}, and this one has '
         f'{format_value(here)}; {fix}, or leave state= out'

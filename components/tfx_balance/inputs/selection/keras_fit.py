@@ -154,7 +154,7 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
       return self.inner(inputs[0] if self.in_fit and _has_items(inputs) else inputs, training)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-      (features, items), labels, weights = _unpacked(data)
+      (features, items), labels, weights = keras.utils.unpack_x_y_sample_weight(data)
       with tf.GradientTape() as tape:
         predictions = self.inner(features, training=True)
         losses = tf.reshape(item_loss(labels, predictions), [-1])
@@ -167,7 +167,7 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
       return self.compute_metrics(features, labels, predictions, weights)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-      features, labels, weights = _unpacked(data)
+      features, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
       predictions = self.inner(features, training=False)
       losses = tf.reshape(item_loss(labels, predictions), [-1])
       self.mean_loss.update_state(self._total(losses, weights), sample_weight=tf.shape(losses)[0])
@@ -193,12 +193,6 @@ def _has_items(inputs: Any) -> bool:
   if not isinstance(inputs, tuple) or len(inputs) != 2:
     return False
   return len(getattr(inputs[1], 'shape', ())) == 1 and 'int' in str(inputs[1].dtype)
-
-
-def _unpacked(data: Any) -> tuple[Any, Any, Any]:
-  """Returns features, labels and weights; weights may be absent."""
-  features, labels, *rest = data
-  return features, labels, rest[0] if rest else None
 
 
 def _model_class(model: Any) -> type:
