@@ -28,7 +28,7 @@ def message(record):
 
 def round_trip(records):
   shapes = feature_shapes(records, 'file')
-  return encode(decode(records, shapes, 'file'), shapes)
+  return encode(decode(records, shapes, 'file'))
 
 
 def test_the_layout_is_what_all_records_have_in_common():

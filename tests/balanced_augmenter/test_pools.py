@@ -13,6 +13,7 @@ from tfx_balance.balanced_augmenter.pools import (
   join_pools,
 )
 from tfx_balance.errors import ConfigError
+from tfx_balance.sizes import Sizes
 
 from tests.balanced_augmenter.helpers_balance import plan_copies, tabular
 from tests.helpers_examples import example, in_shards
@@ -64,6 +65,12 @@ def test_a_pool_has_what_the_function_names_bytes_too(tmp_path):
   for value, pool in found.items():
     assert set(pool) == {'label', 'x'}
     assert set(pool['label']) == {value}
+
+
+def test_a_block_may_have_no_record_of_a_pool(tmp_path):
+  sizes = Sizes(block_bytes=200, chunk_bytes=200)
+  found, _ = pools(tmp_path, [mixed(40)], asking(1), sizes=sizes)
+  assert [pool['x'].shape for pool in found.values()] == [(1, 3)] * 2
 
 
 def test_a_pool_is_drawn_at_random(tmp_path):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 
 from tfx_balance.augment import Applier, AugmentError, PoolFn, function_name
 from tfx_balance.balanced_augmenter.examples import (
-  FeatureColumn,
   FeatureShape,
   FeatureShapes,
+  as_lists,
   decode,
   encode,
 )
@@ -26,15 +27,13 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import stratum_name
 from tfx_balance.plan.ranks import Ints, UInts, mix
+from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import BATCH_RECORDS
 from tfx_balance.tfrecord.frames import Frames, frame
 
 PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')
 """Features of a copy, on request: number of the file of its original, place there, its number."""
-PROVENANCE_SHAPES = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
-
-
 _NAMED = 5  # classes in a message
 
 
@@ -141,7 +140,7 @@ class CopyMaker:
       made = applier(features, tf.constant(seeds), self._parameters.augment_timeout)
     except AugmentError as error:
       raise DataError(f'{error}; {self._blamed(originals, error.index)}') from error
-    return encode({name: to_column(value) for name, value in made.items()}, self._shapes)
+    return encode({name: to_lists(value, self._shapes[name].kind) for name, value in made.items()})
 
   def _blamed(self, originals: Originals, at: int | None) -> str:
     """Describes the function's input: a record, or a batch in which no record fails alone."""
@@ -168,21 +167,23 @@ def copy_seeds(hashes: UInts, numbers: Ints, seed: int) -> Ints:
   return np.stack([first, mix(first, key)], axis=1).view(np.int64)
 
 
-def to_tensor(column: FeatureColumn, shape: FeatureShape) -> tf.Tensor | tf.RaggedTensor:
-  """Returns a column as [n], as [n, k], or ragged, as its shape says."""
-  values = tf.constant(column.values, tf.string if shape.kind == 'bytes' else None)
+def to_tensor(lists: pa.Array, shape: FeatureShape) -> tf.Tensor | tf.RaggedTensor:
+  """Returns a feature as [n], as [n, k], or ragged, as its shape says."""
+  flat = lists.flatten().to_numpy(zero_copy_only=False)
+  values = tf.constant(flat, tf.string if shape.kind == 'bytes' else None)
   if not shape.is_fixed:
-    return tf.RaggedTensor.from_row_splits(values, column.offsets, validate=False)
+    offsets = lists.offsets.to_numpy().astype(np.int64)
+    return tf.RaggedTensor.from_row_splits(values, offsets, validate=False)
   return values if shape.most == 1 else tf.reshape(values, [-1, shape.most])
 
 
-def to_column(value: tf.Tensor | tf.RaggedTensor) -> FeatureColumn:
-  """Returns a batch of feature values as a column."""
+def to_lists(value: tf.Tensor | tf.RaggedTensor, kind: ValueKind) -> pa.Array:
+  """Returns a batch of feature values as lists, one a record."""
   if isinstance(value, tf.RaggedTensor):
-    return FeatureColumn(value.values.numpy(), value.row_splits.numpy().astype(np.int64))
+    return as_lists(value.values.numpy(), value.row_splits.numpy().astype(np.int64), kind)
   array = value.numpy()
   each = 1 if array.ndim == 1 else array.shape[1]
-  return FeatureColumn(array.reshape(-1), np.arange(len(array) + 1, dtype=np.int64) * each)
+  return as_lists(array.reshape(-1), np.arange(len(array) + 1, dtype=np.int64) * each, kind)
 
 
 def with_provenance(records: list[bytes], originals: Originals, file_number: int) -> list[bytes]:
@@ -190,11 +191,8 @@ def with_provenance(records: list[bytes], originals: Originals, file_number: int
 
   They are appended: a message may be written in pieces, so what a record was stays as it is.
   """
-  n = len(records)
-  values = (np.full(n, file_number), originals.positions, originals.numbers)
-  columns = {
-    name: FeatureColumn(value.astype(np.int64), np.arange(n + 1, dtype=np.int64))
-    for name, value in zip(PROVENANCE, values, strict=True)
-  }
-  tails = encode(columns, PROVENANCE_SHAPES)
+  offsets = np.arange(len(records) + 1, dtype=np.int64)
+  values = (np.full(len(records), file_number), originals.positions, originals.numbers)
+  named = zip(PROVENANCE, values, strict=True)
+  tails = encode({name: as_lists(value, offsets, 'int') for name, value in named})
   return [record + tail for record, tail in zip(records, tails, strict=True)]

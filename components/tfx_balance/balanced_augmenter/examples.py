@@ -55,22 +55,9 @@ FeatureShapes = Mapping[str, FeatureShape]
 """The features of the records, by name."""
 
 
-@dataclass(frozen=True)
-class FeatureColumn:
-  """A feature of some records.
-
-  Attributes:
-    values: Values of all the records one after another: [m], int64, float32, or bytes as objects.
-    offsets: Bounds of each record's values: int64 [n + 1].
-  """
-
-  values: npt.NDArray[Any]
-  offsets: npt.NDArray[np.int64]
-
-
 def feature_shapes(records: Sequence[bytes], path: str) -> dict[str, FeatureShape]:
   """Returns the features of some tf.Examples; those without any value are left out."""
-  columns = _decode(records, None, path)
+  columns = decode(records, {}, path)
   shapes = {}
   for name, column in columns.items():
     kind = _KINDS.get(getattr(column.type, 'value_type', None))
@@ -109,37 +96,35 @@ def merge_shapes(several: Iterable[tuple[FeatureShapes, int]]) -> tuple[FeatureS
   return merged, sum(n for _, n in seen)
 
 
-def decode(records: Sequence[bytes], shapes: FeatureShapes, path: str) -> dict[str, FeatureColumn]:
-  """Returns the features of some tf.Examples as columns."""
-  columns = _decode(records, shapes, path)
-  return {
-    name: FeatureColumn(
-      column.flatten().to_numpy(zero_copy_only=False), column.offsets.to_numpy().astype(np.int64)
-    )
-    for name, column in columns.items()
-  }
+def as_lists(
+  values: npt.NDArray[Any], offsets: npt.NDArray[np.int64], kind: ValueKind
+) -> pa.LargeListArray:
+  """Returns a feature of some records as lists, one a record.
+
+  Args:
+    values: Values of all the records in order: [m], of int64, float32, or bytes as objects.
+    offsets: Bounds of each record's values: int64 [n + 1].
+    kind: Type of the values.
+  """
+  return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values, _ARROW_TYPES[kind]))
 
 
-def encode(columns: Mapping[str, FeatureColumn], shapes: FeatureShapes) -> list[bytes]:
-  """Returns tf.Examples with these features; the same columns give the same bytes."""
+def encode(columns: Mapping[str, pa.Array]) -> list[bytes]:
+  """Returns tf.Examples with these features, lists; the same ones give the same bytes."""
   encoder = example_coder.RecordBatchToExamplesEncoder()
   pieces = []
-  for name in sorted(columns):
-    column = columns[name]
-    values = pa.array(column.values, _ARROW_TYPES[shapes[name].kind])
-    lists = pa.LargeListArray.from_arrays(pa.array(column.offsets), values)
+  for name, lists in sorted(columns.items()):
     piece = encoder.encode(pa.RecordBatch.from_arrays([lists], [name]))
-    for i in np.flatnonzero(np.diff(column.offsets) == 0).tolist():
+    for i in np.flatnonzero(np.diff(lists.offsets) == 0).tolist():
       piece[i] = b''  # a feature without a value is left out, and not there and empty
     pieces.append(piece)
   return [b''.join(record) for record in zip(*pieces, strict=True)]
 
 
-def _decode(
-  records: Sequence[bytes], shapes: FeatureShapes | None, path: str
-) -> dict[str, pa.Array]:
+def decode(records: Sequence[bytes], shapes: FeatureShapes, path: str) -> dict[str, pa.Array]:
+  """Returns the features of some tf.Examples as lists, one a record; all features for no shapes."""
   schema = schema_pb2.Schema()
-  for name, shape in (shapes or {}).items():
+  for name, shape in shapes.items():
     schema.feature.add(name=name, type=_SCHEMA_TYPES[shape.kind])
   serialized = schema.SerializeToString() if shapes else None
   try:

@@ -153,10 +153,10 @@ def collect_pool(
     chosen = np.flatnonzero(assigner.assign(index) == 0)
     records = frames.take(chosen).payloads()
     columns = decode(records, wanted, scanned.file.path) if wanted else {}
-    arrays = {
-      name: column.values if wanted[name].most == 1 else column.values.reshape(len(chosen), -1)
-      for name, column in columns.items()
-    }
+    arrays = {name: lists.flatten().to_numpy(False) for name, lists in columns.items()}
+    for name, shape in wanted.items():
+      if shape.most > 1:
+        arrays[name] = arrays[name].reshape(len(chosen), shape.most)
     parts.append(ClassPools(strata[index['code'][chosen]], selection.ranks(index[chosen]), arrays))
   return join_pools(parts)
 
