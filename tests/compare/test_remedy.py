@@ -22,6 +22,13 @@ both = pytest.mark.parametrize('name', ['keras', 'tf_keras'])
 with_cost = pytest.mark.parametrize('cost', [(), COST], ids=['no cost', 'cost'])
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+  """Draws weights by a seed: of others, all records may be put into one class."""
+  for name in ('keras', 'tf_keras'):
+    importlib.import_module(name).utils.set_random_seed(1)
+
+
 def sequential(keras, *layers):
   return keras.Sequential([keras.Input([4]), *(layers or [keras.layers.Dense(3)])])
 
