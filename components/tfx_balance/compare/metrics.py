@@ -170,18 +170,13 @@ class Measures:
     rarest = int(np.argmin(counts if shares is None else shares))
     return cls(rarest, len(counts), metrics, matrix, words, shares, weights)
 
-  @property
-  def names(self) -> tuple[str, ...]:
-    """The metrics that can be measured."""
-    return tuple(self.metrics)
-
   def check(self, metric: Any) -> str:
     """Returns the name of a metric that can be measured; raises ConfigError if it is none."""
     if isinstance(metric, str) and metric == 'cost' and self.cost is None:
       raise ConfigError("metric='cost' needs a cost matrix; give cost= as well")
     if isinstance(metric, AtLeast) or callable(metric):
-      return self.names[-1]
-    return str(check_choice('metric', metric, self.names))
+      return list(self.metrics)[-1]
+    return str(check_choice('metric', metric, list(self.metrics)))
 
   def log_served(self, log_prior: Floats) -> Floats:
     """Returns the log share of each class where the model is used, given that in training."""
@@ -198,7 +193,7 @@ class Measures:
     does. With a prevalence, records have weights by class, but for recall, which needs none.
 
     Args:
-      name: One of `names`.
+      name: One of `metrics`.
       log_p: Log probabilities, [n, n_classes].
       labels: Index of each record's class, [n].
     """
@@ -243,10 +238,6 @@ class Measures:
     ]
     return float(np.mean(found)) if found else 0.0
 
-  def log_odds(self, log_p: Floats, c: int) -> Floats:
-    """Returns the log odds of one class against the others, within -50 and 50: float64 [n]."""
-    return np.clip(log_p[:, c] - _log_others(log_p, c), -_MOST_ODDS, _MOST_ODDS)
-
   def calibration(self, log_p: Floats, labels: Ints) -> tuple[float, float] | None:
     """Returns calibration intercept and slope of the rarest class's probabilities.
 
@@ -256,7 +247,8 @@ class Measures:
     extreme. A model without fault has 0 and 1. None where the probabilities separate the classes,
     or are all the same.
     """
-    odds = self.log_odds(log_p, self.rarest)
+    odds = log_p[:, self.rarest] - _log_others(log_p, self.rarest)
+    odds = np.clip(odds, -_MOST_ODDS, _MOST_ODDS)
     weights = None if self.weights is None else self.weights[labels]
     target = labels == self.rarest
     if not 0 < target.sum() < len(target) or np.ptp(odds) < 1e-9:
