@@ -29,36 +29,23 @@ def test_whole_floats_are_classes(tmp_path):
   assert inspect(tmp_path, 'kind').notes == ('2 columns: the label, 1 numeric',)
 
 
-def test_no_such_folder(tmp_path):
-  with pytest.raises(DataError, match='nowhere does not exist; pass the folder'):
-    inspect(tmp_path / 'nowhere', 'kind')
-
-
-def test_a_file_in_place_of_its_folder(tmp_path):
-  path = tmp_path / 'a.csv'
-  path.write_text('kind,n\n1,2\n')
-  with pytest.raises(DataError, match='is a file; pass its folder'):
-    inspect(path, 'kind')
-
-
-def test_an_empty_folder(tmp_path):
-  with pytest.raises(
-    DataError, match=r'has no data files; put TFRecord, CSV or Parquet files there, or'
-  ):
-    inspect(tmp_path, 'kind')
-
-
-def test_a_folder_of_folders_names_them(tmp_path):
-  (tmp_path / 'Split-train').mkdir()
-  with pytest.raises(DataError, match='has the folders Split-train: pass one of these'):
-    inspect(tmp_path, 'kind')
-
-
-def test_mixed_kinds_of_files(tmp_path):
-  (tmp_path / 'a.csv').write_text('kind,n\n1,2\n')
-  write_records(tmp_path / 'b.tfrecord', [{'kind': 1, 'n': 1}])
-  with pytest.raises(DataError, match=re.escape('a.csv is CSV, b.tfrecord is not')):
-    inspect(tmp_path, 'kind')
+@pytest.mark.parametrize(
+  ('files', 'given', 'message'),
+  [
+    ([], 'nowhere', 'nowhere does not exist; pass the folder'),
+    (['a.csv'], 'a.csv', 'is a file; pass its folder'),
+    ([], '', 'has no data files; put TFRecord, CSV or Parquet files there, or'),
+    (['Split-train/a'], '', 'has the folders Split-train: pass one of these'),
+    (['a.csv', 'b.tfrecord'], '', 'a.csv is CSV, b.tfrecord is not'),
+  ],
+  ids=['no folder', 'a file', 'no files', 'folders', 'mixed kinds'],
+)
+def test_what_is_no_folder_of_data_is_refused(tmp_path, files, given, message):
+  for name in files:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+  with pytest.raises(DataError, match=re.escape(message)):
+    inspect(tmp_path / given, 'kind')
 
 
 @pytest.mark.parametrize('option', ['--label', '--ignore'])
@@ -70,16 +57,11 @@ def test_an_unknown_name_lists_the_features(tmp_path, option):
     inspect(tmp_path, label, ignored=ignored)
 
 
-def test_a_label_alone(tmp_path):
-  (tmp_path / 'a.csv').write_text('kind\nx\n')
+@pytest.mark.parametrize(('header', 'ignored'), [('kind', []), ('kind,n', ['n'])])
+def test_a_label_alone_is_refused(tmp_path, header, ignored):
+  write_table(tmp_path / 'a.csv', header, [header.replace('kind', k) for k in CLASSES])
   with pytest.raises(DataError, match="no feature to learn from besides the label 'kind'"):
-    inspect(tmp_path, 'kind')
-
-
-def test_nothing_is_left_of_what_is_ignored(tmp_path):
-  write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},1' for k in CLASSES])
-  with pytest.raises(DataError, match="no feature to learn from besides the label 'kind'"):
-    inspect(tmp_path, 'kind', ignored=['n'])
+    inspect(tmp_path, 'kind', ignored=ignored)
 
 
 def test_what_is_ignored_is_not_checked(tmp_path):

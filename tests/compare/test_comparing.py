@@ -15,17 +15,7 @@ from tfx_balance.documents.comparison import ComparisonDocument
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 
-from tests.compare.helpers_folds import first_folds
-
-N = 400
-
-
-def table(n_rare=60, n=N):
-  rng = np.random.default_rng(0)
-  y = np.where(np.arange(n) < n_rare, 'rare', 'usual')
-  x = rng.normal(size=(n, 3)).astype(np.float32)
-  x[:, 0] += 2 * (y == 'rare') - 1
-  return x, y
+from tests.compare.helpers_folds import first_folds, table
 
 
 def maker(module=keras, width=2, **last):
@@ -189,21 +179,21 @@ def test_groups_stay_together_and_time_goes_forward(monkeypatch):
   monkeypatch.setattr(
     keras_training.KerasTraining, 'fold', lambda self, task: tasks.append(task) or real(self, task)
   )
-  groups = np.arange(N) // 4
+  groups = np.arange(len(y)) // 4
   options = dict(steps=2, processes=1, verbose=False)
   compare(maker(), x, y, groups=groups, **options)
   for task in tasks:
     assert not set(groups[task.trained]) & set(groups[task.tested])
   tasks.clear()
-  times = np.random.default_rng(0).permutation(N)
+  times = np.random.default_rng(0).permutation(len(y))
   answer = compare(maker(), x, y, times=times, **options)
   assert answer.document.folds == 5
   for task in tasks[:5]:
     assert times[task.trained].max() < times[task.tested].min()
   with pytest.raises(DataError, match='are of one group, so that a fold has none'):
-    compare(maker(), x, y, groups=np.where(y == 'rare', -1, np.arange(N) % 9), **options)
+    compare(maker(), x, y, groups=np.where(y == 'rare', -1, np.arange(len(y)) % 9), **options)
   with pytest.raises(DataError, match='of class rare are later than what is trained on'):
-    compare(maker(), x, y, times=(y == 'rare') * N + np.arange(N), **options)
+    compare(maker(), x, y, times=(y == 'rare') * len(y) + np.arange(len(y)), **options)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +216,7 @@ def test_labels_that_cannot_be_in_every_fold_are_refused():
   with pytest.raises(DataError, match='class rare has 4 records, and 5 folds need 5'):
     compare(maker(), x, y)
   with pytest.raises(DataError, match='y has one class'):
-    compare(maker(), x, ['usual'] * N)
+    compare(maker(), x, ['usual'] * len(x))
   x, y = table()
-  with pytest.raises(DataError, match='399 rows and there are 400 labels'):
+  with pytest.raises(DataError, match='199 rows and there are 200 labels'):
     compare(maker(), x[1:], y)

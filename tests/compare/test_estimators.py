@@ -29,17 +29,7 @@ from tfx_balance.compare.remedy import Remedy
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.labels import label_codes
 
-from tests.compare.helpers_folds import first_folds
-
-N = 300
-
-
-def table(n_rare=40, n=N, seed=0):
-  rng = np.random.default_rng(seed)
-  y = np.where(np.arange(n) < n_rare, 'rare', 'usual')
-  x = rng.normal(size=(n, 3))
-  x[:, 0] += 2 * (y == 'rare') - 1
-  return x, y
+from tests.compare.helpers_folds import first_folds, table
 
 
 def training(model, x, y):
@@ -234,10 +224,10 @@ def test_smote_keeps_each_record_once_and_moves_the_rest_between_neighbours():
   rows = balanced_rows(labels, 0)
   made = smote(x, labels, rows, 0)
   kept = (made[:, np.newaxis] == x).all(axis=2).any(axis=1)
-  assert kept.sum() == N
+  assert kept.sum() == len(x)
   low, high = x[labels == 0].min(axis=0), x[labels == 0].max(axis=0)
   moved = made[(labels[rows] == 0) & ~kept]
-  assert len(moved) == 260 - 40
+  assert len(moved) == 160 - 40
   assert ((moved >= low) & (moved <= high)).all()
 
 
@@ -271,7 +261,7 @@ def test_features_that_an_estimator_does_not_take_are_named():
     compare(LogisticRegression(), mixed(x), y, processes=1)
   with pytest.raises(DataError, match='x is a dict'):
     compare(LogisticRegression(), {'a': x[:, 0]}, y)
-  with pytest.raises(DataError, match='x has 299 rows, and y has 300'):
+  with pytest.raises(DataError, match='x has 199 rows, and y has 200'):
     compare(LogisticRegression(), x[1:], y)
 
 
@@ -279,9 +269,9 @@ def test_duplicates_are_named_and_can_be_groups(capsys):
   x, y = table()
   x, y = np.repeat(x, 2, axis=0), np.repeat(y, 2)
   compare(LogisticRegression(), x, y, processes=1)
-  assert capsys.readouterr().out.startswith('600 of 600 records are equal to another')
+  assert capsys.readouterr().out.startswith('400 of 400 records are equal to another')
   answer = compare(LogisticRegression(), x, y, groups='duplicates', processes=1)
-  assert '600 of 600 records are equal to another (80 of class rare, 13.3 %), in one fold.' in (
+  assert '400 of 400 records are equal to another (80 of class rare, 20 %), in one fold.' in (
     capsys.readouterr().out
   )
   np.testing.assert_array_equal(answer.log_p[::2], answer.log_p[1::2])

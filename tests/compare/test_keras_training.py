@@ -8,7 +8,7 @@ from tfx_balance.compare import compare, keras_training
 from tfx_balance.compare.keras_training import smote_columns
 from tfx_balance.errors import ConfigError, DataError
 
-from tests.compare.helpers_folds import first_folds
+from tests.compare.helpers_folds import first_folds, table
 
 N = 200
 KERASES = pytest.mark.parametrize('module', [keras, tf_keras], ids=lambda m: m.__name__)
@@ -18,14 +18,6 @@ KERASES = pytest.mark.parametrize('module', [keras, tf_keras], ids=lambda m: m._
 def once():
   with first_folds():
     yield
-
-
-def table():
-  rng = np.random.default_rng(0)
-  y = np.where(np.arange(N) < 40, 'rare', 'usual')
-  x = rng.normal(size=(N, 3)).astype(np.float32)
-  x[:, 0] += 2 * (y == 'rare') - 1
-  return x, y
 
 
 def maker(module, *last):
