@@ -81,6 +81,21 @@ def test_a_last_line_without_its_end_does_not_join_the_next_files_first(tmp_path
   assert {len(row) for row in rows} == {3}
 
 
+def read_blocks(data, block):
+  """Returns the rows of two columns, read a block at a time, and what is left without an end."""
+  got, rest = [], b''
+  for at in range(0, len(data), block):
+    rest += data[at : at + block]
+    # A quote at the end may be half of two, so that what follows it is not known.
+    found = csv_rows.find_rows(rest, ord(','), 2, 'x', 2)
+    if len(found.starts):
+      columns = [found.coded(i) for i in range(2)]
+      cells = [[column.distinct[i] for i in column.codes] for column in columns]
+      got += map(list, zip(*cells, strict=True))
+      rest = rest[int(found.separators[-1, -1]) + 1 :]
+  return got, rest
+
+
 @given(
   st.lists(st.lists(st.text('a",\n\r é', max_size=9), min_size=2, max_size=2), max_size=30),
   st.sampled_from(['\n', '\r\n']),
@@ -89,18 +104,7 @@ def test_a_last_line_without_its_end_does_not_join_the_next_files_first(tmp_path
 def test_rows_are_those_of_the_csv_module(rows, end, block):
   text = io.StringIO()
   csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=end).writerows(rows)
-  data, got = text.getvalue().encode(), []
-  rest = b''
-  for at in range(0, len(data), block):
-    rest += data[at : at + block]
-    # A quote at the end may be half of two, so that what follows it is not known.
-    found = csv_rows.find_rows(rest, ord(','), 2, 'x', 2)
-    columns = [found.coded(i) for i in range(2)]
-    cells = [[column.distinct[i] for i in column.codes] for column in columns]
-    got += zip(*cells, strict=True)
-    rest = rest[int(found.separators[-1, -1]) + 1 :] if len(found.starts) else rest
-  assert rest == b''
-  assert [list(row) for row in got] == rows
+  assert read_blocks(text.getvalue().encode(), block) == (rows, b'')
 
 
 @given(st.lists(st.sampled_from('a",\n"'), max_size=20).map(''.join), st.integers(1, 25))
@@ -112,18 +116,10 @@ def test_any_text_is_read_or_refused_as_by_the_csv_module(text, block):
     wanted = None
   if wanted and {len(row) for row in wanted} != {2}:
     wanted = None
-  got, rest = [], b''
   try:
-    for at in range(0, len(text), block):
-      rest += text[at : at + block].encode()
-      found = csv_rows.find_rows(rest, ord(','), 2, 'x', 2)
-      if len(found.starts):
-        columns = [found.coded(i) for i in range(2)]
-        cells = [[column.distinct[i] for i in column.codes] for column in columns]
-        got += map(list, zip(*cells, strict=True))
-        rest = rest[int(found.separators[-1, -1]) + 1 :]
+    got, rest = read_blocks(text.encode(), block)
   except DataError:
-    got = None
+    got, rest = None, b''
   assert (None if rest.strip(b'\n') else got) == wanted
 
 

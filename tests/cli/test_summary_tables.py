@@ -70,7 +70,7 @@ def test_precision_stands_beside_recall_or_below_that_of_several_models():
 FOUR = 'natural', 'natural + threshold', 'balanced', 'balanced + correction'
 
 
-def test_four_models_stand_beside_each_other_with_mean_and_spread(three_classes):
+def test_four_models_stand_beside_each_other_with_mean_and_spread():
   hits = [(0, 1), (1, 2), (1, 2), (0, 0)]  # of class b, for each model, in both trainings
   scores = [
     replace(make_scores(name, {'a': (10, 10), 'b': (of_b[i], 2)}), log_loss=i + 0.25)

@@ -73,6 +73,17 @@ def test_it_follows_the_weights_of_the_model(name):
   assert_outputs(served.predict(X, verbose=0), model.predict(X, verbose=0), ())
 
 
+def signature(name, served, folder):
+  """Saves a model, and returns its signature, of features by name."""
+  if name == 'keras':
+    served.export(str(folder), verbose=False)
+  else:  # whose export takes no inputs by name
+    served.save(str(folder), save_format='tf')
+  loaded = tf.saved_model.load(str(folder))
+  serve = loaded.signatures['serving_default']
+  return lambda features: serve(**{key: tf.constant(value) for key, value in features.items()})
+
+
 @both
 @with_cost
 def test_a_saved_model_of_features_by_name_serves_the_same(name, cost, tmp_path):
@@ -80,12 +91,7 @@ def test_a_saved_model_of_features_by_name_serves_the_same(name, cost, tmp_path)
   model = of_names(keras)
   served = Remedy(PLAIN.name, CLASSES, PLAIN.records, SHIFT, cost).attach(model)
   features = {'x': X[:, :3], 'z': X[:, 3:]}
-  if name == 'keras':
-    served.export(str(tmp_path), verbose=False)
-  else:  # whose export takes no inputs by name
-    served.save(str(tmp_path), save_format='tf')
-  loaded = tf.saved_model.load(str(tmp_path)).signatures['serving_default']
-  found = loaded(**{key: tf.constant(value) for key, value in features.items()})
+  found = signature(name, served, tmp_path)(features)
   assert_outputs(found, model.predict(features, verbose=0), cost)
 
 
@@ -135,13 +141,7 @@ def test_several_models_of_features_by_name_and_of_one_name(name, tmp_path):
   features = {'x': X[:, :3], 'z': X[:, 3:]}
   mean = np.mean([softmax(model.predict(features, verbose=0)) for model in models], axis=0)
   assert_outputs(served.predict(features, verbose=0), np.log(mean), ())
-  if name == 'keras':
-    served.export(str(tmp_path), verbose=False)
-  else:
-    served.save(str(tmp_path), save_format='tf')
-  loaded = tf.saved_model.load(str(tmp_path)).signatures['serving_default']
-  found = loaded(**{key: tf.constant(value) for key, value in features.items()})
-  assert_outputs(found, np.log(mean), ())
+  assert_outputs(signature(name, served, tmp_path)(features), np.log(mean), ())
 
 
 @both
@@ -219,19 +219,6 @@ def test_a_model_of_one_number_is_refused(name, activation):
 
 
 @both
-@pytest.mark.parametrize('function', ['softmax', 'sigmoid'])
-def test_an_operation_that_makes_probabilities_is_noticed(name, function):
-  keras = importlib.import_module(name)
-  given = keras.Input([4])
-  operations = keras.ops if name == 'keras' else tf.nn
-  logits = keras.layers.Dense(3, name='softmax_1')(given)
-  made = keras.Model(given, getattr(operations, function)(logits))
-  with pytest.raises(ConfigError, match=r'makes probabilities.* end it in Dense\(3\) without'):
-    PLAIN.attach(made)
-  PLAIN.attach(keras.Model(given, logits))
-
-
-@both
 def test_probabilities_of_a_lambda_are_noticed_by_their_sum(name):
   keras = importlib.import_module(name)
   model = sequential(keras, keras.layers.Dense(3), keras.layers.Lambda(tf.nn.softmax))
@@ -243,18 +230,22 @@ def test_probabilities_of_a_lambda_are_noticed_by_their_sum(name):
 
 
 @both
-@pytest.mark.parametrize('ending', ['activation', 'layer', 'within', 'sigmoid'])
+@pytest.mark.parametrize('ending', ['activation', 'layer', 'within', 'sigmoid', 'operation'])
 def test_a_model_that_ends_in_probabilities_is_refused(name, ending):
-  layers = importlib.import_module(name).layers
   keras = importlib.import_module(name)
+  dense, given = keras.layers.Dense, keras.Input([4])
+  logits = dense(3, name='softmax_99')(given)
+  PLAIN.attach(keras.Model(given, logits))
+  operations = keras.ops if name == 'keras' else tf.nn
   made = {
-    'activation': lambda: [layers.Dense(3, activation='softmax')],
-    'layer': lambda: [layers.Dense(3), layers.Softmax()],
-    'within': lambda: [sequential(keras, layers.Dense(3, activation='softmax'))],
-    'sigmoid': lambda: [layers.Dense(3, activation='sigmoid')],
+    'activation': lambda: dense(3, 'softmax')(given),
+    'layer': lambda: keras.layers.Softmax()(logits),
+    'within': lambda: sequential(keras, dense(3, 'softmax'))(given),
+    'sigmoid': lambda: operations.sigmoid(logits),
+    'operation': lambda: operations.softmax(logits),
   }
   with pytest.raises(ConfigError, match=r'makes probabilities.* end it in Dense\(3\) without'):
-    PLAIN.attach(sequential(keras, *made[ending]()))
+    PLAIN.attach(keras.Model(given, made[ending]()))
 
 
 @both
