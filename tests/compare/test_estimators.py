@@ -265,6 +265,14 @@ def test_features_that_an_estimator_does_not_take_are_named():
     compare(LogisticRegression(), x[1:], y)
 
 
+def test_times_that_are_none_are_named_by_their_argument():
+  x, y = table()
+  with pytest.raises(DataError, match=r'^times is of shape \(2,\), and must be numbers or times'):
+    compare(LogisticRegression(), x, y, times=[1, 2])
+  with pytest.raises(DataError, match=r'^times\[7\] is missing'):
+    compare(LogisticRegression(), x, y, times=np.where(np.arange(len(x)) == 7, np.nan, 1))
+
+
 def test_duplicates_are_named_and_can_be_groups(capsys):
   x, y = table()
   x, y = np.repeat(x, 2, axis=0), np.repeat(y, 2)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.cli.own_contents import Cells, cell_kind
-from tfx_balance.cli.own_labels import check_number_of_classes, is_missing
+from tfx_balance.cli.own_labels import is_missing
 from tfx_balance.errors import DataError
 
 
@@ -48,11 +48,6 @@ class CodedColumn:
     return np.array(
       [not v.strip() or (not is_text and is_missing(v)) for v in self.codes], np.bool_
     )
-
-  def class_names(self) -> list[str]:
-    """Returns the distinct values, which are not too many to be classes."""
-    check_number_of_classes(self.name, len(self.codes))
-    return list(self.codes)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from tfx_balance.cli.csv_rows import CsvFiles
 from tfx_balance.cli.inspection import has_image_folders
 from tfx_balance.cli.own_data import IMAGE_LABEL, data_files, file_kind
 from tfx_balance.cli.own_images import find_images
-from tfx_balance.cli.own_labels import add_missing_label
+from tfx_balance.cli.own_labels import add_missing_label, check_number_of_classes
 from tfx_balance.cli.own_records import compression_of
 from tfx_balance.cli.plain_tables import print_table
 from tfx_balance.cli.progress import Progress
@@ -259,7 +259,8 @@ def classes_of(
         'pass --missing-label drop or own'
       )
     none_of |= gaps
-    own = [NO_LABEL if gap else v for v, gap in zip(column.class_names(), missing, strict=True)]
+    check_number_of_classes(column.name, len(column.codes))
+    own = [NO_LABEL if gap else v for v, gap in zip(column.codes, missing, strict=True)]
     distinct, codes = distinct_codes(codes.astype(np.int64) * len(own) + cells)
     joined = [(names[at // len(own)], own[at % len(own)]) for at in distinct.tolist()]
     names = [', '.join(filter(None, each)) for each in joined]

@@ -11,7 +11,7 @@ import numpy as np
 from tfx_balance.cli.file_split import check_new, link, show, whole_folder
 from tfx_balance.cli.inspection import has_image_folders
 from tfx_balance.cli.own_data import IMAGE_LABEL
-from tfx_balance.cli.own_images import BATCH_IMAGES, batched, find_images, visible
+from tfx_balance.cli.own_images import BATCH_IMAGES, find_images, visible
 from tfx_balance.cli.progress import Progress
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import tie_break
@@ -84,12 +84,15 @@ def run(options: argparse.Namespace) -> None:
   n_files = len(copies) + sum(map(len, classes.values()))
   with whole_folder(output) as new, Progress('writing', n_files) as progress:
     for part in parts:
-      for name, paths in find_images_of(folder / part, part == trained).items():
+      entries = visible(folder / part)  # of which a class that is not trained may have none
+      others = {path.name: visible(path) for path in entries if path.is_dir()}
+      for name, paths in (classes if part == trained else others).items():
         (new / part / name).mkdir(parents=True)
         for path in paths:
           link(path, new / part / name / path.name)
         progress.add(len(paths) if part == trained else 0)
-    for batch in batched(copies, BATCH_IMAGES):
+    for at in range(0, len(copies), BATCH_IMAGES):
+      batch = copies[at : at + BATCH_IMAGES]
       targets = [new / trained / path.parent.name / name for path, name in batch]
       if augment is None:
         for (path, _), target in zip(batch, targets, strict=True):
@@ -108,13 +111,6 @@ def run(options: argparse.Namespace) -> None:
   codes = np.repeat(np.arange(len(names)), sizes)
   show(IMAGE_LABEL, names, codes, {TRAIN: np.arange(len(codes))}, output)
   print(f'{len(copies):,} of the images are copies, which {LIST} lists')
-
-
-def find_images_of(folder: Path, is_train: bool) -> dict[str, list[Path]]:
-  """Returns the images of a part by class; a class may have none where the part is not trained."""
-  if is_train:
-    return find_images(folder)
-  return {path.name: visible(path) for path in visible(folder) if path.is_dir()}
 
 
 def plan_copies(classes: Mapping[str, Sequence[Path]], seed: int) -> list[tuple[Path, str]]:

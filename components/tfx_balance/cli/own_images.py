@@ -1,10 +1,8 @@
 """Conversion of the user's own images, one folder per class, to TFRecords of tf.Example."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from tfx_balance.errors import DataError
 
@@ -12,8 +10,6 @@ SUFFIXES = ('.png', '.jpg', '.jpeg', '.jpe', '.jfif')
 FEATURE = 'image'
 FILE_IMAGES = 4096  # images per TFRecord file
 BATCH_IMAGES = 64  # images in memory at a time
-
-_T = TypeVar('_T')
 
 
 def visible(folder: Path) -> list[Path]:
@@ -69,13 +65,6 @@ def class_images(folder: Path, parent: Path) -> list[Path]:
   return entries
 
 
-def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-  """Yields the items in lists of a size; the last one may be shorter."""
-  iterator = iter(items)
-  while batch := list(itertools.islice(iterator, size)):
-    yield batch
-
-
 def make_example(path: Path, class_name: str, label: str) -> bytes:
   """Returns a serialized tf.Example with the image's bytes and its class.
 
@@ -118,10 +107,11 @@ def write_images(
   """
   import tensorflow as tf
 
-  images = ((path, name) for name, paths in classes.items() for path in paths)
+  images = [(path, name, label) for name, paths in classes.items() for path in paths]
   with ThreadPoolExecutor() as pool:
-    for i, of_file in enumerate(batched(images, file_images)):
+    for i, first in enumerate(range(0, len(images), file_images)):
+      of_file = images[first : first + file_images]
       with tf.io.TFRecordWriter(str(folder / f'images-{i:05d}.tfrecord')) as writer:
-        for batch in batched(of_file, batch_images):
-          for record in pool.map(lambda image: make_example(image[0], image[1], label), batch):
+        for at in range(0, len(of_file), batch_images):
+          for record in pool.map(make_example, *zip(*of_file[at : at + batch_images], strict=True)):
             writer.write(record)

@@ -188,7 +188,10 @@ def fold_tasks(
     DataError: if all records of a class are in one fold, so that none is left to train on.
   """
   in_time = times is not None
-  table = {'times': read_column(times, 'times')} if in_time else labels
+  table: Any = labels
+  if in_time:
+    column = read_column(times, 'times').check_items(len(labels), 'numbers or times')
+    table = {'times': column.check_whole()}
   drawn = np.random.SeedSequence(seed % 2**63).generate_state(repeats * (N_FOLDS + 1)).tolist()
   seeds = iter(drawn[repeats:])
   for repeat in range(repeats):
