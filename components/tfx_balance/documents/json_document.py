@@ -100,9 +100,7 @@ def fields_json(part: Any) -> dict[str, Any]:
     value = getattr(part, name)
     if is_optional and not value and value in _EMPTY:
       continue
-    kind = type(value)
-    write = write_field or _writer(kind)
-    data[key] = value if write is None else write(value)
+    data[key] = (write_field or _as_json)(value)
     if name_of is not None:
       data['name'] = name_of(value)
   return data
@@ -329,11 +327,11 @@ def _reader(kind: Any) -> _Read:
   return _row(kind) if issubclass(kind, tuple) else _record(kind)
 
 
-def _scalar(wanted: str, is_right: Callable[[Any], bool], convert: _Read | None = None) -> _Read:
+def _scalar(wanted: str, is_right: Callable[[Any], bool]) -> _Read:
   def read(value: Any) -> Any:
-    if not is_right(value):
-      raise _wrong(value, wanted)
-    return convert(value) if convert else value
+    if is_right(value):
+      return value
+    raise _wrong(value, wanted)
 
   return read
 
@@ -434,26 +432,21 @@ def _read_class(value: Any) -> ClassValue:
   raise _wrong(value, 'a class, with its type and value')
 
 
-def _read_count(value: Any) -> int:
-  if type(value) is int and 0 <= value < _END:
-    return value
-  raise _wrong(value, 'a whole number, 0 or more and below 2**63')
-
-
-def _read_number(value: Any) -> float:
-  if type(value) in (int, float) and -_LARGEST < value < _LARGEST:
-    return value
-  raise _wrong(value, f'a number between -{_LARGEST:g} and {_LARGEST:g}')
-
-
+_read_flag = _scalar('true or false', lambda value: isinstance(value, int) and value in (0, 1))
 _SCALARS: dict[Any, _Read] = {
   str: _scalar('a text', lambda value: type(value) is str),
   int: _scalar(
     'a whole number of 64 bits', lambda value: type(value) is int and -_END <= value < _END
   ),
-  bool: _scalar('true or false', lambda value: isinstance(value, int) and value in (0, 1), bool),
-  Count: _read_count,
-  float: _read_number,
+  bool: lambda value: bool(_read_flag(value)),
+  Count: _scalar(
+    'a whole number, 0 or more and below 2**63',
+    lambda value: type(value) is int and 0 <= value < _END,
+  ),
+  float: _scalar(
+    f'a number between -{_LARGEST:g} and {_LARGEST:g}',
+    lambda value: type(value) in (int, float) and -_LARGEST < value < _LARGEST,
+  ),
   ClassValue: _read_class,
   Any: lambda value: value,
 }
