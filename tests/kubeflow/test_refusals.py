@@ -134,14 +134,16 @@ def test_a_report_that_is_lost_with_its_container_is_warned_of(tmp_path, monkeyp
     source_uri='gs://bucket/statistics',
     artifact_type=tfx.types.standard_artifacts.ExampleStatistics,
   ).with_id('Statistics')
+  folders = {'A': '/database/r', 'B': '/report', 'Bucket': 's3://b/report', 'Kept': '/data/r'}
   validators = [
     ClassDistributionValidator(statistics.outputs['result'], report_dir=folder).with_id(name)
-    for name, folder in {'Lost': '/report', 'Bucket': 's3://b/report', 'Kept': '/data/r'}.items()
+    for name, folder in folders.items()
   ]
   pipeline = make_pipeline(more=[statistics, *validators])
   compiled(tmp_path, pipeline, TaskOptions(pvcs={'/data': 'reports'}))
-  (text,) = [text for text in found if 'report_dir' in text]
-  assert text.startswith("report_dir='/report' of Lost is a folder of its container")
+  first, second = sorted(text for text in found if 'report_dir' in text)
+  assert first.startswith("report_dir='/database/r' of A is a folder of its container")
+  assert second.startswith("report_dir='/report' of B is a folder of its container")
 
 
 @pytest.mark.parametrize(

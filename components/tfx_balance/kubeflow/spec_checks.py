@@ -6,7 +6,8 @@ Most is checked on the PipelineSpec, a `dict` as its JSON is. What KFP does was 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from absl import logging
@@ -110,7 +111,7 @@ def warn_of_cache(
     )
 
 
-def warn_of_lost_reports(spec: Mapping[str, Any], kept: Iterable[str]) -> None:
+def warn_of_lost_reports(spec: Mapping[str, Any], kept: Collection[str]) -> None:
   """Logs the reports of validators that are lost with the container that writes them.
 
   Args:
@@ -119,7 +120,7 @@ def warn_of_lost_reports(spec: Mapping[str, Any], kept: Iterable[str]) -> None:
   """
   for name, parameter, value in _parameters(spec):
     folder = value.get('runtimeValue', {}).get('constant') if parameter == 'report_dir' else ''
-    if folder and '://' not in folder and not folder.startswith(tuple(kept)):
+    if folder and '://' not in folder and not any(map(PurePosixPath(folder).is_relative_to, kept)):
       logging.warning(
         f'report_dir={folder!r} of {name} is a folder of its container, which is deleted after '
         'the task; give one in a bucket, or in a folder of pvcs='
