@@ -24,13 +24,8 @@ def read_examples(folder: str, file_kind: str, split: str = ALL) -> BaseComponen
       splits=[tfx.proto.SplitConfig.Split(name=split, hash_buckets=1)]
     )
   )
-  example_gens = {
-    'tfrecord': tfx.components.ImportExampleGen,
-    'csv': tfx.components.CsvExampleGen,
-  }
-  return example_gens[file_kind](
-    input_base=folder, input_config=one_split, output_config=same_split
-  )
+  kinds = {'tfrecord': tfx.components.ImportExampleGen, 'csv': tfx.components.CsvExampleGen}
+  return kinds[file_kind](input_base=folder, input_config=one_split, output_config=same_split)
 
 
 def describe(
@@ -43,19 +38,17 @@ def describe(
   """
   if schema_path:
     schema_gen = tfx.components.ImportSchemaGen(schema_file=schema_path)
-    schema = schema_gen.outputs['schema']
-    statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema)
-    components = [schema_gen, statistics_gen]
+    statistics_gen = tfx.components.StatisticsGen(
+      examples=examples, schema=schema_gen.outputs['schema']
+    )
   else:
     statistics_gen = tfx.components.StatisticsGen(examples=examples)
     schema_gen = tfx.components.SchemaGen(
       statistics=statistics_gen.outputs['statistics'], infer_feature_shape=True
     )
-    schema = schema_gen.outputs['schema']
-    components = [statistics_gen, schema_gen]
-  statistics = statistics_gen.outputs['statistics']
+  statistics, schema = statistics_gen.outputs['statistics'], schema_gen.outputs['schema']
   validator = tfx.components.ExampleValidator(statistics=statistics, schema=schema)
-  return [*components, validator], statistics, schema
+  return [schema_gen, statistics_gen, validator], statistics, schema
 
 
 def balance(

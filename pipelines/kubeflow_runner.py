@@ -64,15 +64,12 @@ def make_parser() -> argparse.ArgumentParser:
     help="Kubernetes Secret with the credentials of the image's registry; may be repeated",
   )
   secrets = {
-    '--secret': (
-      'VARIABLE=NAME/KEY',
-      'environment variable of each task, from a Kubernetes Secret',
-    ),
-    '--secret_file': ('FOLDER=NAME', 'folder in each task with the keys of a Kubernetes Secret'),
+    '--secret': ('VARIABLE=NAME/KEY', 'environment variable of each task, from'),
+    '--secret_file': ('FOLDER=NAME', 'folder in each task with the keys of'),
   }
   for option, (form, what) in secrets.items():
     read = functools.partial(parse_pair, form)
-    text = f'{what}; may be repeated'
+    text = f'{what} a Kubernetes Secret; may be repeated'
     add(option, action='append', type=read, default=[], metavar=form, help=text)
   add_options(parser)
   return parser
