@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import tfx_balance
 import tfx_balance.compare
+import tfx_balance.kubeflow
+import tfx_balance.report
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = [tfx_balance, tfx_balance.compare, tfx_balance.kubeflow, tfx_balance.report]
 NAMES = [
   pytest.param(package, name, id=f'{package.__name__}.{name}')
-  for package in (tfx_balance, tfx_balance.compare)
+  for package in PACKAGES
   for name in package.__all__
 ]
 
@@ -45,12 +48,12 @@ def test_every_name_is_what_type_checkers_take_it_for(package, name):
   assert getattr(package, name) is getattr(importlib.import_module(home), name)
 
 
-@pytest.mark.parametrize('package', [tfx_balance, tfx_balance.compare])
+@pytest.mark.parametrize('package', PACKAGES)
 def test_type_checkers_see_the_same_names(package):
   assert sorted(names_for_type_checkers(package)) == sorted(package.__all__)
 
 
-@pytest.mark.parametrize('package', [tfx_balance, tfx_balance.compare])
+@pytest.mark.parametrize('package', PACKAGES)
 def test_names_are_sorted_and_there_once(package):
   assert package.__all__ == sorted(set(package.__all__))
 

@@ -110,7 +110,7 @@ def validate(
   baseline_examples: Sequence[standard_artifacts.Examples] = (),
   **arguments: Any,
 ) -> Validated:
-  """Runs the executor with the properties that the constructor makes; 'warn' if not told."""
+  """Runs the executor with the properties that the constructor makes; 'warn' unless given."""
   inputs: dict[str, Sequence[Any]] = {}
   if statistics is not None:
     inputs['statistics'] = [statistics_artifact(folder / 'statistics', statistics)]

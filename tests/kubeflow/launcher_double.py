@@ -92,7 +92,7 @@ class Pod:
 
   Attributes:
     folder: What `/` is to the task.
-    executor_input: What the task is told.
+    executor_input: What the task gets.
     command: Command of its container and the arguments, placeholders filled in.
     log: File of what it prints; None if that is not kept.
     has_launcher: Whether a launcher has started it.
@@ -127,7 +127,7 @@ Container = Callable[[Pod], int]
 
 
 class Launcher:
-  """Runs the tasks of a PipelineSpec in order; remembers what each was told and published.
+  """Runs the tasks of a PipelineSpec in order; remembers what each got and published.
 
   Attributes:
     spec: The PipelineSpec.
@@ -192,7 +192,7 @@ class Launcher:
   # The driver.
 
   def executor_input(self, name: str) -> dict[str, Any]:
-    """Returns what the driver tells a task."""
+    """Returns what the driver hands a task."""
     given = self.spec['root']['dag']['tasks'][name].get('inputs', {})
     component = self.component(name)
     # Empty maps are left out by protojson.
@@ -253,7 +253,7 @@ class Launcher:
     return f'/{FOLDERS[f"{scheme}://"]}{path}/output_metadata.json'
 
   def as_input(self, component: dict[str, Any], key: str, source: dict[str, Any]) -> dict[str, Any]:
-    """Returns an artifact as a task is told that reads it."""
+    """Returns an artifact as a task that reads it gets it."""
     origin = source['producerTask'], source['outputArtifactKey']
     if origin not in self.published:
       raise TaskFailed(f'output artifact {origin} not found')

@@ -1,4 +1,4 @@
-"""An executor that reads nothing of its inputs but what it was told, and writes a file an output.
+"""An executor that describes its inputs, of which it reads no file, in a file an output.
 
 Taken in place of the components' own, to see in no time what arrives through the entrypoint.
 """
@@ -13,16 +13,16 @@ from typing import Any
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import standard_artifacts
 
-TOLD = 'told.json'
+SEEN = 'seen.json'
 LEFT_OUT = 'model_run'
 """An output of the Trainer that the sample's never writes."""
 
 
 class StubExecutor(BaseExecutor):
-  """Writes what it was told into each of its outputs but one."""
+  """Writes a description of its inputs into each of its outputs but one."""
 
   def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:
-    told = {
+    seen = {
       key: {
         'type': artifact.type_name,
         'id': artifact.id,
@@ -41,4 +41,4 @@ class StubExecutor(BaseExecutor):
       if key != LEFT_OUT:
         folder = Path(artifact.uri)
         folder.mkdir(exist_ok=True)  # not its parents, which the launcher has made
-        (folder / TOLD).write_text(json.dumps(told))
+        (folder / SEEN).write_text(json.dumps(seen))

@@ -15,7 +15,7 @@ from tests.kubeflow.helpers_sample import compile_sample, with_executor
 from tests.kubeflow.launcher_double import S3_VARIABLES, Launcher, MemoryBucket, TaskFailed
 from tests.kubeflow.launcher_versions import KFP_2_17, KFP_NEXT, LAUNCHERS, VERTEX
 from tests.kubeflow.pods import run_here
-from tests.kubeflow.stub_executor import LEFT_OUT, TOLD, StubExecutor
+from tests.kubeflow.stub_executor import LEFT_OUT, SEEN, StubExecutor
 
 N_TASKS = 14
 
@@ -57,16 +57,16 @@ def test_every_task_passes(sample, version, scheme, tmp_path):
       assert names == (['a', key] if version is KFP_NEXT else {'list': ['a', key]})
       if key == LEFT_OUT:
         continue
-      told = json.loads(bucket.read(f'{given["uri"].removeprefix(f"{root}/")}/{TOLD}'))
+      seen = json.loads(bucket.read(f'{given["uri"].removeprefix(f"{root}/")}/{SEEN}'))
       inputs = component.get('inputDefinitions', {}).get('artifacts', {})
-      assert {k: v['type'] for k, v in told.items()} == {k: title(v) for k, v in inputs.items()}
-      assert len({v['id'] for v in told.values()}) == len(inputs)  # each its own
-      for key_in, seen in told.items():
+      assert {k: v['type'] for k, v in seen.items()} == {k: title(v) for k, v in inputs.items()}
+      assert len({v['id'] for v in seen.values()}) == len(inputs)  # each its own
+      for key_in, artifact in seen.items():
         origin = launcher.spec['root']['dag']['tasks'][name]['inputs']['artifacts'][key_in]
         output = origin['taskOutputArtifact']['outputArtifactKey']
-        assert seen['files'] == ([] if output == LEFT_OUT else [TOLD])
-        assert seen['names'] == ['a', output]
-        assert seen['span'] == (7 if seen['type'] == 'Examples' else None)
+        assert artifact['files'] == ([] if output == LEFT_OUT else [SEEN])
+        assert artifact['names'] == ['a', output]
+        assert artifact['span'] == (7 if artifact['type'] == 'Examples' else None)
 
 
 @pytest.mark.parametrize('version', LAUNCHERS, ids=lambda version: version.name)
@@ -101,9 +101,9 @@ def test_two_inputs_of_one_name_are_two(sample, tmp_path):
 
   inputs = launcher.messages['Evaluator']['inputs']['artifacts']
   assert inputs['examples']['artifacts'][0]['name'] == inputs['more']['artifacts'][0]['name']
-  (name,) = [name for name in bucket.objects if name.endswith(f'/evaluation/{TOLD}')]
-  told = json.loads(bucket.read(name))
-  assert told['examples']['id'] != told['more']['id']
+  (name,) = [name for name in bucket.objects if name.endswith(f'/evaluation/{SEEN}')]
+  seen = json.loads(bucket.read(name))
+  assert seen['examples']['id'] != seen['more']['id']
 
 
 def test_inputs_of_another_scheme_than_the_root(sample, tmp_path):
@@ -118,9 +118,9 @@ def test_inputs_of_another_scheme_than_the_root(sample, tmp_path):
 
   launcher.run_task('StratifiedSplitter', run_here)
 
-  (name,) = [name for name in buckets['gs://new'].objects if name.endswith(TOLD)]
-  told = json.loads(buckets['gs://new'].read(name))
-  assert told['input_examples']['files'] == [TOLD]
+  (name,) = [name for name in buckets['gs://new'].objects if name.endswith(SEEN)]
+  seen = json.loads(buckets['gs://new'].read(name))
+  assert seen['input_examples']['files'] == [SEEN]
   assert before.published['ImportExampleGen', 'examples']['uri'].startswith('minio://old/')
   assert launcher.published['StratifiedSplitter', 'examples']['uri'].startswith('gs://new/')
 

@@ -153,7 +153,7 @@ class Chromium:
     page = Path(path).absolute().as_uri()
     self.call('Page.navigate', session, url=page)
     self.until('Page.loadEventFired')
-    # Two frames later, what the page does when it has loaded has been told of.
+    # Two frames later, events of what the page does after its load are here.
     self._evaluate(session, 'new Promise(r => requestAnimationFrame(() => setTimeout(r, 100)))')
     title = self._evaluate(session, 'document.title')
     content_width = self._evaluate(session, 'document.documentElement.scrollWidth')

@@ -1,7 +1,7 @@
 """Sees to it that there is a Chromium for the tests in a browser; prints the path of the one found.
 
 On PATH under any of its names it is taken as it is. Where it is missing, root on Debian or Ubuntu
-gets Debian's package; everybody else is told what to install.
+gets Debian's package; others get a message of what to install.
 """
 
 import os

@@ -105,6 +105,6 @@ def test_the_command_runs_alone_and_keeps_libraries_quiet(uris, tmp_path):
   command = [sys.executable, '-m', 'tfx_balance.report', f'My split={uris[0]}', '-o', output]
   done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
   assert done.stdout == f'{output}\n'
-  # TensorFlow 2.21 says a few lines before its log can be told to be quiet.
+  # TensorFlow 2.21 says a few lines before its log can be made quiet.
   assert not re.search(r'WARNING(?!: All log messages before absl::InitializeLog)', done.stderr)
   assert 'My split' in Page(Path(output).read_text('utf-8')).text
