@@ -79,6 +79,19 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 @dataclass(frozen=True)
+class BeamRun:
+  """Pipelines of a component, and the folder of their work files.
+
+  Attributes:
+    make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
+    work_dir: Folder of work files.
+  """
+
+  make_pipeline: Callable[[], contextlib.AbstractContextManager[beam.Pipeline]]
+  work_dir: str
+
+
+@dataclass(frozen=True)
 class ExamplesRun:
   """Plan of one run of a component that writes `Examples`.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import apache_beam as beam
 from absl import logging
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
@@ -23,6 +21,7 @@ from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribu
 from tfx_balance.documents.json_document import is_document, parse_json
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, split_names
+from tfx_balance.executors import BeamRun
 from tfx_balance.label_statistics import default_slice, tallies_of
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
@@ -37,7 +36,6 @@ _COUNT_BASELINE = 'pass baseline_examples= in its place, and the records are cou
 
 _STATISTICS_NAME = 'FeatureStats.pb'  # of StatisticsGen
 Tallies = Mapping[str, Mapping[ClassValue, int]]
-MakePipeline = Callable[[], AbstractContextManager[beam.Pipeline]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ class CountedInput:
     return SplitStatistics.load(self.statistics, splits)
 
   def count(
-    self, splits: Sequence[str], make_pipeline: MakePipeline, work_dir: str
+    self, splits: Sequence[str], run: BeamRun
   ) -> tuple[Tallies, CountsFrom, Mapping[str, int]]:
     """Returns the counts of some splits, where they come from, and records if by statistics.
 
@@ -160,8 +158,7 @@ class CountedInput:
 
     Args:
       splits: Splits to count.
-      make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
-      work_dir: Folder of work files.
+      run: Pipelines that count records.
 
     Raises:
       ConfigError: if a split is not there.
@@ -175,9 +172,7 @@ class CountedInput:
       counts_from: CountsFrom = 'statistics'
       n_records = statistics.n_records()
     else:
-      tallies, counts_from = self._count_examples(
-        self.examples, splits, statistics, make_pipeline, work_dir
-      )
+      tallies, counts_from = self._count_examples(self.examples, splits, statistics, run)
     before = BASELINE if self.prefix else ''
     return (
       {f'{before}{split}': tally for split, tally in tallies.items()},
@@ -190,8 +185,7 @@ class CountedInput:
     source: ExamplesInput,
     splits: Sequence[str],
     statistics: SplitStatistics,
-    make_pipeline: MakePipeline,
-    work_dir: str,
+    run: BeamRun,
   ) -> tuple[Tallies, CountsFrom]:
     """Returns the counts of the records, and whether a sidecar or the records have them."""
     for split in splits:
@@ -215,7 +209,7 @@ class CountedInput:
       logging.warning(
         'ClassDistributionValidator: by its sidecar, %s; the records are counted', others[0]
       )
-    tallies = count_records(source, splits, self.parameters, make_pipeline, work_dir)
+    tallies = count_records(source, splits, self.parameters, run)
     for sentence in statistics.other_numbers(tallies):
       logging.warning(
         'ClassDistributionValidator: %s; connect those of the same artifact', sentence
@@ -294,17 +288,13 @@ def _sample_rates(artifact: types.Artifact) -> dict[str, float]:
 
 
 def count_records(
-  source: ExamplesInput,
-  splits: Sequence[str],
-  parameters: ValidatorParameters,
-  make_pipeline: MakePipeline,
-  work_dir: str,
+  source: ExamplesInput, splits: Sequence[str], parameters: ValidatorParameters, run: BeamRun
 ) -> Tallies:
   """Returns, of each split, class to records, in one pass; the class may be `MISSING`."""
-  path, files = new_work_file(work_dir, 'tallies'), source.input_files(splits)
+  path, files = new_work_file(run.work_dir, 'tallies'), source.input_files(splits)
   scan = ScanFile(parameters.features, source.payload(), 'own_stratum', labels=parameters.labels)
   work = Workspace(work_dir='', n_files=len(files))
-  with plain_errors(), make_pipeline() as pipeline:
+  with plain_errors(), run.make_pipeline() as pipeline:
     scanned = scan_files(create(pipeline, 'CountedFiles', files), scan)
     sum_by_split(scanned, partial(write_tallies, path, label=parameters.features[0]), work)
   found = read_json(path)

@@ -18,26 +18,19 @@ from tfx_balance.class_distribution_validator.anomalies import (
   with_checks,
 )
 from tfx_balance.class_distribution_validator.counting import CountedInput
-from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
 from tfx_balance.class_distribution_validator.leakage import check_leakage, leakage_of
-from tfx_balance.class_distribution_validator.parameters import (
-  RECORDS,
-  ValidatorParameters,
-  check_channels,
-)
+from tfx_balance.class_distribution_validator.parameters import ValidatorParameters, check_channels
 from tfx_balance.declare import with_defaults
 from tfx_balance.documents.class_checks import (
   CHECKS_NAME,
   ClassChecks,
-  Leakage,
   broken_rules,
   violation_report,
   violation_table,
 )
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.executors import BeamExecutor
-from tfx_balance.plan.checks import Check, default_pairs, failed
+from tfx_balance.executors import BeamExecutor, BeamRun
+from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.class_counts import CountsBySplit
 from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution, check_names
 from tfx_balance.tfrecord.storage import storage_of, write_whole
@@ -139,13 +132,17 @@ class Executor(BeamExecutor):
     limits.check_splits(splits, baseline.splits if baseline else [])
     leakage = None
     with self.work_folder(output.uri) as work_dir:
-      run = self.beam_pipeline, work_dir
-      tallies, counts_from, n_records = source.count(splits, *run)
+      run = BeamRun(self.beam_pipeline, work_dir)
+      tallies, counts_from, n_records = source.count(splits, run)
       if baseline is not None and (compared := baseline.compared(splits)):
-        of_baseline, _, n_of_baseline = baseline.count(compared, *run)
+        of_baseline, _, n_of_baseline = baseline.count(compared, run)
         tallies, n_records = {**tallies, **of_baseline}, {**n_records, **n_of_baseline}
       if parameters.leakage_key is not None:
-        leakage = self._find_leakage(input_dict, parameters, splits, work_dir)
+        if source.examples is None:
+          raise ConfigError(
+            f'check_leakage={parameters.leakage_key!r} compares records; pass examples= as well'
+          )
+        leakage = leakage_of(source.examples, splits, parameters, run)
     if parameters.multilabel:
       counts = CountsBySplit.of_labels(tallies, n_records)
     else:
@@ -186,20 +183,6 @@ class Executor(BeamExecutor):
     )
     output.set_int_custom_property('all_blessed', int(not broken))
     report_violations(checks, parameters)
-
-  def _find_leakage(
-    self, inputs: Inputs, parameters: ValidatorParameters, splits: Sequence[str], work_dir: str
-  ) -> Leakage:
-    """Returns the records that splits have in common."""
-    key, pairs = parameters.leakage_key, parameters.leakage_pairs
-    if not inputs.get('examples'):
-      raise ConfigError(f'check_leakage={key!r} compares records; pass examples= as well')
-    for pair in pairs or ():
-      check_names('leakage_pairs=', [pair.split, pair.other], splits)
-    compared = default_pairs(splits, []) if pairs is None else pairs
-    source = ExamplesInput.of(inputs['examples'])
-    kind = KeyKind(None if key == RECORDS else key, source.payload(), parameters.by_values)
-    return leakage_of(source, kind, compared, self.beam_pipeline, work_dir)
 
 
 def checked_splits(input_splits: Sequence[str], excluded: Sequence[str]) -> list[str]:

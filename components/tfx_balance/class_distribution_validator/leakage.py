@@ -10,8 +10,7 @@ a run while it is made, or a part while it is compared, and never all the keys.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -23,7 +22,7 @@ import tensorflow as tf
 
 from tfx_balance.beam.steps import create, spread
 from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
-from tfx_balance.class_distribution_validator.parameters import RECORDS
+from tfx_balance.class_distribution_validator.parameters import RECORDS, ValidatorParameters
 from tfx_balance.documents.class_checks import (
   CommonExample,
   CommonRecords,
@@ -34,7 +33,15 @@ from tfx_balance.documents.class_checks import (
 from tfx_balance.documents.json_document import fields_json, read_part
 from tfx_balance.errors import DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.plan.checks import Check, SplitPair, format_split, percent, truncate
+from tfx_balance.executors import BeamRun
+from tfx_balance.plan.checks import (
+  Check,
+  SplitPair,
+  default_pairs,
+  format_split,
+  percent,
+  truncate,
+)
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.common_keys import (
   BUCKETS,
@@ -46,7 +53,7 @@ from tfx_balance.plan.common_keys import (
   join_runs,
   make_run,
 )
-from tfx_balance.plan.distribution_rules import DistributionRules
+from tfx_balance.plan.distribution_rules import DistributionRules, check_names
 from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.record_reader import Payload
 from tfx_balance.scan.scan import InputFile
@@ -371,28 +378,29 @@ def find_leakage(
 
 
 def leakage_of(
-  source: ExamplesInput,
-  kind: KeyKind,
-  pairs: Sequence[SplitPair],
-  make_pipeline: Callable[[], AbstractContextManager[beam.Pipeline]],
-  work_dir: str,
+  source: ExamplesInput, splits: Sequence[str], parameters: ValidatorParameters, run: BeamRun
 ) -> Leakage:
   """Returns the records that pairs of splits have in common.
 
   Args:
     source: Records to compare.
-    kind: What is compared of a record.
-    pairs: Pairs of splits.
-    make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
-    work_dir: Folder of work files.
+    splits: Splits that are checked, of all of which pairs are made unless some are given.
+    parameters: Arguments of the component, which say what is compared.
+    run: Pipelines that compare.
 
   Raises:
+    ConfigError: if a split of a pair is not checked.
     DataError: if the feature is in no record, or of several types.
   """
+  key, pairs = parameters.leakage_key, parameters.leakage_pairs
+  for pair in pairs or ():
+    check_names('leakage_pairs=', [pair.split, pair.other], splits)
+  pairs = tuple(default_pairs(splits, [])) if pairs is None else pairs
   if not pairs:
-    return Leakage(kind.feature or RECORDS, {}, ())
-  context = LeakageContext(kind, tuple(pairs), work_dir, new_work_file(work_dir, 'leakage'))
-  with plain_errors(), make_pipeline() as pipeline:
+    return Leakage(key or RECORDS, {}, ())
+  kind = KeyKind(None if key == RECORDS else key, source.payload(), parameters.by_values)
+  context = LeakageContext(kind, pairs, run.work_dir, new_work_file(run.work_dir, 'leakage'))
+  with plain_errors(), run.make_pipeline() as pipeline:
     find_leakage(pipeline, source.input_files(context.splits), context)
   leakage: Leakage = read_part(read_json(context.path), Leakage)
   return leakage
