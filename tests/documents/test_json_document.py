@@ -1,12 +1,12 @@
 """Damaged JSON is named by its path, whatever is wrong with it, and by every reader."""
 
-import copy
 import hashlib
 import json
 import random
 import re
 import traceback
 from collections import Counter
+from functools import partial
 
 import pytest
 from tfx_balance import seal_document
@@ -22,8 +22,11 @@ from tfx_balance.report.run_view import merge
 from tfx_balance.report.sources import findings_of
 
 from tests.report.helpers_report import (
+  DELETED,
   balance_data,
+  changed,
   checks_data,
+  places_of,
   plan_data,
   recall_data,
   split_data,
@@ -70,30 +73,15 @@ READERS = [
 def damaged(data):
   """Yields the data without each of its parts, and with each replaced; the checksum fits."""
   data = json.loads(json.dumps(data))
-
-  def places(value, at):
-    items = value.items() if isinstance(value, dict) else ()
-    items = enumerate(value) if isinstance(value, list) else items
-    for key, inner in items:
-      yield (*at, key)
-      yield from places(inner, (*at, key))
-
-  for place in list(places(data, ())):
-    for other in ('delete', *OTHERS):
-      changed = copy.deepcopy(data)
-      inner = changed
-      for key in place[:-1]:
-        inner = inner[key]
-      if other == 'delete':
-        del inner[place[-1]]
-      else:
-        inner[place[-1]] = other
-      yield sealed(changed) if 'checksum' in data and place != ('checksum',) else changed
+  for place in places_of(data):
+    for other in (DELETED, *OTHERS):
+      found = changed(data, place, other)
+      yield sealed(found) if 'checksum' in data and place != ('checksum',) else found
 
 
 @pytest.mark.parametrize(('read', 'data'), READERS)
 def test_what_is_damaged_is_read_or_named(read, data):
-  found = Counter(fault_of(read, changed) for changed in damaged(data))
+  found = Counter(map(partial(fault_of, read), damaged(data)))
   assert found.pop('named') > 100
   found.pop('read', None)
   assert found == {}
@@ -160,7 +148,7 @@ def test_another_document_is_named():
   ],
 )
 def test_a_sidecar_that_contradicts_itself_is_refused(change, fault):
-  data = copy.deepcopy(SPLIT)
+  data = json.loads(json.dumps(SPLIT))
   change(data)
   with pytest.raises(DataError, match=f'^{PATH} is not whole: {fault}'):
     ClassDistribution.from_json(sealed(data), PATH)
@@ -185,15 +173,15 @@ def test_a_changed_byte_is_named_or_changes_no_value(document):
   named = 0
   for _ in range(300):
     at = rng.randrange(len(text))
-    changed = text[:at] + bytes([text[at] ^ rng.randrange(1, 256)]) + text[at + 1 :]
+    flipped = text[:at] + bytes([text[at] ^ rng.randrange(1, 256)]) + text[at + 1 :]
     try:
-      found = kind.from_json(changed, PATH)
+      found = kind.from_json(flipped, PATH)
     except DataError as error:
       assert str(error).startswith(PATH), error  # noqa: PT017
       named += 1
     else:
       assert found == document
-      assert json.loads(changed) == json.loads(text)
+      assert json.loads(flipped) == json.loads(text)
   assert named > 200
 
 

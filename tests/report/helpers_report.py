@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -63,6 +66,28 @@ def long_tail(n: int, most: int = 40_000, nasty: bool = False) -> dict[ClassValu
   return {
     ClassValue('bytes', names[i]): max(round(most / (k + 1) ** 1.3), 1) for k, i in enumerate(order)
   }
+
+
+DELETED = object()
+
+
+def places_of(data: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+  """Yields the keys and indices that lead to each part of JSON data."""
+  items = data.items() if isinstance(data, dict) else ()
+  for key, inner in enumerate(data) if isinstance(data, list) else items:
+    yield (*place, key)
+    yield from places_of(inner, (*place, key))
+
+
+def changed(data: Any, place: tuple[Any, ...], value: Any) -> Any:
+  """Returns JSON data with another value in a place, or none for DELETED."""
+  found = copy.deepcopy(data)
+  inner = functools.reduce(operator.getitem, place[:-1], found)
+  if value is DELETED:
+    del inner[place[-1]]
+  else:
+    inner[place[-1]] = value
+  return found
 
 
 def write(folder: Path, name: str, data: Any) -> str:

@@ -2,14 +2,12 @@
 
 from types import SimpleNamespace
 
-import apache_beam as beam
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
-from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_data_validation.statistics import stats_impl
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import MISSING, ClassValue
@@ -22,7 +20,6 @@ from tfx_balance.report.evaluations import (
 )
 from tfx_balance.report.page import render_page
 
-from tests.helpers_pipeline import IN_MEMORY
 from tests.report.helpers_report import recall_data, split_data, write
 
 
@@ -73,54 +70,34 @@ def test_statistics_of_a_split_confirm_it(tmp_path):
 # --- evaluations
 
 
-@pytest.fixture(scope='module')
-def evaluation(tmp_path_factory):
-  """Returns the URI of a ModelEvaluation of two models, as Evaluator writes it."""
-  uri = str(tmp_path_factory.mktemp('run') / 'Evaluator/evaluation/9')
-  frame = pd.DataFrame(
-    {
-      'species': ['cat'] * 4 + ['dog'] * 2 + ['emu'],
-      'label': [0, 0, 0, 0, 1, 1, 2],
-      'one': [0, 0, 0, 1, 1, 0, 0],
-      'two': [0, 0, 0, 0, 1, 1, 2],
-    }
-  )
+def evaluate(uri, models, metrics, **columns):
+  """Writes a ModelEvaluation as Evaluator does; a column has the label or a model's predictions."""
+  by, *_ = columns
   config = tfma.EvalConfig(
     model_specs=[
-      tfma.ModelSpec(name='one', label_key='label', prediction_key='one'),
-      tfma.ModelSpec(name='two', label_key='label', prediction_key='two'),
+      tfma.ModelSpec(name=name, label_key='label', prediction_key=name) for name in models
     ],
-    slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=['species'])],
+    slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[by])],
     metrics_specs=[
-      tfma.MetricsSpec(
-        metrics=[
-          tfma.MetricConfig(class_name='ExampleCount'),
-          tfma.MetricConfig(class_name='Accuracy'),
-        ]
-      )
+      tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name=name) for name in metrics])
     ],
   )
-  extracts = [
-    {
-      tfma.FEATURES_KEY: {'species': np.array([row.species])},
-      tfma.LABELS_KEY: {name: np.array([row.label]) for name in ('one', 'two')},
-      tfma.PREDICTIONS_KEY: {'one': np.array([row.one]), 'two': np.array([row.two])},
-    }
-    for row in frame.itertuples()
-  ]
-  slices = [tfma.slicer.SingleSliceSpec(spec=spec) for spec in config.slicing_specs]
-  evaluators = tfma.default_evaluators(eval_config=config)
-  writers = tfma.default_writers(output_path=uri, eval_config=config)
-  with beam.Pipeline(options=PipelineOptions(list(IN_MEMORY))) as pipeline:
-    _ = (
-      pipeline
-      | beam.Create(extracts)
-      | tfma.ExtractAndEvaluate(
-        extractors=[tfma.extractors.SliceKeyExtractor(slices)], evaluators=evaluators
-      )
-      | tfma.WriteResults(writers=writers)
-    )
+  tfma.analyze_raw_data(pd.DataFrame(columns), config, output_path=uri)
   return uri
+
+
+@pytest.fixture(scope='module')
+def evaluation(tmp_path_factory):
+  """Returns the URI of a ModelEvaluation of two models."""
+  return evaluate(
+    str(tmp_path_factory.mktemp('run') / 'Evaluator/evaluation/9'),
+    ('one', 'two'),
+    ('ExampleCount', 'Accuracy'),
+    species=['cat'] * 4 + ['dog'] * 2 + ['emu'],
+    label=[0, 0, 0, 0, 1, 1, 2],
+    one=[0, 0, 0, 1, 1, 0, 0],
+    two=[0, 0, 0, 0, 1, 1, 2],
+  )
 
 
 CAT, DOG, EMU = (ClassValue('bytes', name) for name in (b'cat', b'dog', b'emu'))
@@ -225,22 +202,14 @@ def matrix(*entries, threshold=None):
 
 
 def test_precision_is_read_of_the_confusion_matrix_that_tfma_writes(tmp_path):
-  scores = np.eye(3)[[0, 0, 1, 1, 0, 1]] * 0.8 + 0.05
-  frame = pd.DataFrame(
-    {
-      'kind': ['cat'] * 3 + ['dog'] * 2 + ['emu'],
-      'label': [0, 0, 0, 1, 1, 2],
-      'prediction': list(scores),
-    }
+  evaluate(
+    str(tmp_path),
+    ('model',),
+    ('ExampleCount', 'SparseCategoricalAccuracy', 'MultiClassConfusionMatrixPlot'),
+    kind=['cat'] * 3 + ['dog'] * 2 + ['emu'],
+    label=[0, 0, 0, 1, 1, 2],
+    model=list(np.eye(3)[[0, 0, 1, 1, 0, 1]] * 0.8 + 0.05),
   )
-  names = ('ExampleCount', 'SparseCategoricalAccuracy', 'MultiClassConfusionMatrixPlot')
-  metrics = [tfma.MetricConfig(class_name=name) for name in names]
-  config = tfma.EvalConfig(
-    model_specs=[tfma.ModelSpec(label_key='label', prediction_key='prediction')],
-    slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=['kind'])],
-    metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
-  )
-  tfma.analyze_raw_data(frame, config, output_path=str(tmp_path))
   (model,) = read_run([str(tmp_path)]).models
   assert model.by_class == pytest.approx({CAT: 2 / 3, DOG: 1 / 2, EMU: 0})
   assert model.precision == pytest.approx({CAT: 2 / 3, DOG: 1 / 3})  # nothing was taken for an emu

@@ -166,18 +166,10 @@ def tiles(view: RunView) -> list[Tile]:
 def _verdict(view: RunView) -> Tile:
   if view.passed is None:
     return Tile('checks', 'not checked', 'no artifact of a validator was given', 'soft')
-  broken = sum(len(check_set.failed) for check_set in view.check_sets)
-  rules = {
-    (i, check.rule, check.split, check.other)
-    for i, check_set in enumerate(view.check_sets)
-    for check in check_set.document.checks
-  }
-  note = f'{len(rules):,} rules kept'
+  broken = [check for check_set in view.check_sets for check in check_set.failed]
+  note = f'{sum(len(check_set.rules) for check_set in view.check_sets):,} rules kept'
   if broken:
-    worst = tables.worst_check(
-      [check for check_set in view.check_sets for check in check_set.failed]
-    )
-    note = f'{broken:,} violations, worst: {worst}'
+    note = f'{len(broken):,} violations, worst: {tables.worst_check(broken)}'
   result = ('passed', note, 'good') if view.passed else ('not passed', note, 'bad')
   return Tile('checks', *result, link='checks')
 
@@ -199,12 +191,11 @@ def _warnings(view: RunView) -> list[dict[str, Any]]:
 def _check_set(view: RunView, index: int) -> dict[str, Any]:
   check_set = view.check_sets[index]
   document = check_set.document
-  missing = {split: n for split, n in document.missing.items() if n}
   return {
     'title': check_set.title,
     'passed': document.blessed,
     'counts_from': document.counts_from,
-    'missing': [f'{n:,} in {split}' for split, n in missing.items()],
+    'missing': [f'{n:,} in {split}' for split, n in document.missing.items() if n],
     'failed': tables.failed_table(check_set, index) if check_set.failed else None,
     'rules': tables.rule_table(check_set, index),
     'leakage': tables.leakage_table(document.leakage, index) if document.leakage else None,

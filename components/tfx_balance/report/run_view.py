@@ -137,9 +137,8 @@ class Stage:
   @cached_property
   def trained(self) -> Mapping[ClassValue, int]:
     """Records by class that a Trainer reads at this stage; of all splits where none is named."""
-    if not self.training:
-      return self.total
-    return _sum(split.counts for split in self.splits if split.name in self.training)
+    named = self.training or [split.name for split in self.splits]
+    return _sum(split.counts for split in self.splits if split.name in named)
 
 
 @dataclass(frozen=True)
@@ -154,6 +153,14 @@ class CheckSet:
   def failed(self) -> list[Check]:
     """The checks whose rule is broken."""
     return failed(self.document.checks)
+
+  @cached_property
+  def rules(self) -> dict[tuple[str, str, str | None], list[Check]]:
+    """The checks of each rule, split and what that was compared with."""
+    by_rule: dict[tuple[str, str, str | None], list[Check]] = {}
+    for check in self.document.checks:
+      by_rule.setdefault((check.rule, check.split, check.other), []).append(check)
+    return by_rule
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tfx_balance.documents.class_checks import Leakage
 from tfx_balance.documents.recall import ModelRecall
-from tfx_balance.plan.checks import Check
+from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import jensen_shannon, l_infinity
 from tfx_balance.plan.evidence import HALF_WIDTH, RECALLS, half_widths, records_for
@@ -200,7 +200,7 @@ def _most_changed(column: Sequence[int], reference: Sequence[int]) -> int:
 
 def failed_table(check_set: CheckSet, index: int) -> Table:
   """Returns the rules that are broken, one by one."""
-  failed = check_set.failed
+  broken = check_set.failed
   rows = tuple(
     (
       words(check.rule, 'heading'),
@@ -210,16 +210,16 @@ def failed_table(check_set: CheckSet, index: int) -> Table:
       number(text.decimal(check.limit)),
       words(check.message),
     )
-    for check in failed[:MOST_FAILED]
+    for check in broken[:MOST_FAILED]
   )
-  more = len(failed) - len(rows)
+  more = len(broken) - len(rows)
   return Table(
     f'failed-{index}',
     'Broken rules',
     (*head('rule', 'split', 'class', 'measured', 'limit', numbers=2), Cell('what is wrong')),
     rows,
     note=f'and {more:,} more: class_checks.json has them all' if more else '',
-    summary=f'{len(failed):,}, worst: {worst_check(failed)}',
+    summary=f'{len(broken):,}, worst: {worst_check(broken)}',
   )
 
 
@@ -241,12 +241,10 @@ def worst_check(checks: Sequence[Check]) -> str:
 
 def rule_table(check_set: CheckSet, index: int) -> Table:
   """Returns each rule for each split: whether it is kept, and what is worst or came nearest."""
-  groups: dict[tuple[str, str, str | None], list[Check]] = {}
-  for check in check_set.document.checks:
-    groups.setdefault((check.rule, check.split, check.other), []).append(check)
+  groups = check_set.rules
   rows = []
   for (rule, split, other), checks in list(groups.items())[:MOST_RULES]:
-    broken = [check for check in checks if not check.passed]
+    broken = failed(checks)
     shown = (broken or checks)[0]
     rows.append(
       (
@@ -257,8 +255,7 @@ def rule_table(check_set: CheckSet, index: int) -> Table:
         Cell(f'{len(broken):,} broken', tone='bad') if broken else Cell('kept', tone='good'),
       )
     )
-  rules = {(check.rule, check.split, check.other) for check in check_set.failed}
-  summary = f'{len(rules):,} of {len(groups):,} broken'
+  summary = f'{sum(bool(failed(checks)) for checks in groups.values()):,} of {len(groups):,} broken'
   if groups:
     extreme = 'worst' if check_set.failed else 'nearest to its limit'
     summary += f', {extreme}: {worst_check(check_set.document.checks)}'
