@@ -38,8 +38,9 @@ def test_a_module_file_without_a_bucket_is_an_error(tmp_path, monkeypatch, root)
   assert [path.name for path in tmp_path.iterdir()] == ['module.py']
 
 
-def test_a_folder_below_a_local_root_is_an_error(tmp_path):
-  root = str(tmp_path / 'root')
+@pytest.mark.parametrize('name', ['root', 'größe'])
+def test_a_folder_below_a_local_root_is_an_error(tmp_path, name):
+  root = str(tmp_path / name)
   run_fn = {'run_fn': 'my.run_fn', 'custom_config': {'vocabulary': f'{root}/words.txt'}}
   with pytest.raises(ConfigError, match=f"Trainer has {re.escape(root)} in 'custom_config'"):
     compiled(tmp_path, make_pipeline(root, run_fn))

@@ -35,8 +35,11 @@ def check_paths(spec: Mapping[str, Any], root: str) -> None:
   """Raises a ConfigError if tasks get a pipeline root that no other machine has."""
   if not root or '://' in root:
     return
+  folder = root.rstrip('/') + '/'
+  forms = (folder, json.dumps(folder)[1:-1])  # as it is, and in arguments that are JSON
   for name, parameter, value in _parameters(spec):
-    if root.rstrip('/') + '/' in json.dumps(value):
+    text = str(value.get('runtimeValue', {}).get('constant'))
+    if any(form in text for form in forms):
       raise ConfigError(
         f'{name} has {root} in {parameter!r}, a folder that its container does not have; '
         'put what it reads there into the image or into a bucket'
