@@ -92,7 +92,8 @@ def slice_recall(
   found, predicted = [], predicted_records(plots, label, output)
   for key, outputs in slices:
     if len(key) == 1 and key[0][0] == label:
-      metrics = _metrics(outputs if output is None else {output: outputs.get(output, {})})
+      measured = _of_output(outputs, output).items()
+      metrics = {name: value['doubleValue'] for name, value in measured if 'doubleValue' in value}
       name = next((name for name in _HIT_METRICS if name in metrics), None)
       if name is None:
         raise ConfigError(
@@ -122,10 +123,8 @@ def predicted_records(
   by_class: dict[ClassValue, Counter[tuple[int, int]]] = {}
   everything = Counter[int]()
   for key, outputs in plots:
-    outputs = outputs or {}  # TFMA has None where there are no plots
-    first = outputs.get(output) if output is not None else next(iter(outputs.values()), None)
-    whole = (first or {}).get('') or {}
-    matrices = whole.get('multiClassConfusionMatrixAtThresholds', {}).get('matrices')
+    found = _of_output(outputs, output).get('multiClassConfusionMatrixAtThresholds', {})
+    matrices = found.get('matrices')
     if not matrices or matrices[0].get('threshold', 0) > 0:  # under which nothing is predicted
       continue
     counts = Counter[tuple[int, int]]()
@@ -146,14 +145,11 @@ def predicted_records(
   }
 
 
-def _metrics(outputs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, float]:
-  """Returns the numbers of the first output that are of no class or threshold."""
-  (first, *_) = outputs.values()
-  return {
-    name: value['doubleValue']
-    for name, value in first.get('', {}).items()
-    if 'doubleValue' in value
-  }
+def _of_output(outputs: Mapping[str, Any] | None, output: str | None) -> Mapping[str, Any]:
+  """Returns what there is of a model's output, or of the first, and of no class or threshold."""
+  outputs = outputs or {}  # TFMA has None where there are no plots
+  first = next(iter(outputs.values()), None) if output is None else outputs.get(output)
+  return (first or {}).get('') or {}
 
 
 def class_of_slice(value: Any) -> ClassValue:

@@ -131,18 +131,14 @@ def headline(view: RunView) -> Headline:
   first = view.stages[0]
   natural = [stage for stage in view.stages if stage.kind in ('raw', 'split')]
   before = ratio_of((natural or [first])[-1].trained, view.classes)
-  made = [stage for stage in view.stages if stage.kind in ('balanced', 'fed')]
-  after = None
-  if made:
-    last = made[-1]
-    after = ratio_of(last.trained, view.classes if last in view.comparable else sorted(last.total))
-  records = sum(split.records for split in first.splits)
   drawn = [ratio for _, log in view.trainings if (ratio := _drawn_ratio(log)) is not None]
-  if drawn:
-    return Headline(records, len(view.classes), before, min(drawn), in_batches=True)
-  if made and made[-1].kind == 'fed' and after == before:
-    after = None  # balanced, if at all, as batches are drawn
-  return Headline(records, len(view.classes), before, after)
+  after, last = min(drawn, default=None), view.stages[-1]
+  if not drawn and last.kind in ('balanced', 'fed'):
+    after = ratio_of(last.trained, view.classes if last in view.comparable else sorted(last.total))
+    if last.kind == 'fed' and after == before:
+      after = None  # balanced, if at all, as batches are drawn
+  records = sum(split.records for split in first.splits)
+  return Headline(records, len(view.classes), before, after, in_batches=bool(drawn))
 
 
 def _drawn_ratio(log: TrainingLog) -> float | None:

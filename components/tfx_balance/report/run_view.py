@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -320,18 +320,16 @@ def arrange(
       stages.append(stage)
   if not any(stage.kind == 'raw' for stage in stages):
     stages += before(stages)
-  return numbered(sorted(stages, key=_place))
+  return tuple(numbered(sorted(stages, key=_place)))
 
 
-def numbered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-  """Returns the stages with titles that differ: the second of the same title gets a 2."""
-  found: list[Stage] = []
-  seen: dict[str, int] = {}
+def numbered(stages: Iterable[Stage]) -> Iterator[Stage]:
+  """Yields the stages with titles that differ: the second of the same title gets a 2."""
+  seen = Counter[str]()
   for stage in stages:
-    seen[stage.title] = seen.get(stage.title, 0) + 1
-    number = seen[stage.title]
-    found.append(stage if number == 1 else replace(stage, title=f'{stage.title} {number}'))
-  return tuple(found)
+    seen[stage.title] += 1
+    n = seen[stage.title]
+    yield stage if n == 1 else replace(stage, title=f'{stage.title} {n}')
 
 
 def is_same(counted: Stage, described: Stage) -> bool:
