@@ -146,7 +146,7 @@ def predicted_records(
 
 
 def _of_output(outputs: Mapping[str, Any] | None, output: str | None) -> Mapping[str, Any]:
-  """Returns what there is of a model's output, or of the first, and of no class or threshold."""
+  """Returns metrics or plots of a model's output, or of the first, that are of no class."""
   outputs = outputs or {}  # TFMA has None where there are no plots
   first = next(iter(outputs.values()), None) if output is None else outputs.get(output)
   return (first or {}).get('') or {}
