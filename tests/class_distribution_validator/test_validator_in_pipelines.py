@@ -125,24 +125,6 @@ def test_between_splitter_and_trainer_with_a_schema_and_its_own_sidecar(tmp_path
     assert counted == dict(recount)
 
 
-def a_pipeline(tmp_path):
-  components, _ = gated(tmp_path, EVEN)
-  return tfx.dsl.Pipeline(pipeline_name='p', pipeline_root=str(tmp_path), components=components)
-
-
-def test_the_spec_for_kubeflow_has_the_edge_and_plain_properties(tmp_path):
-  kubeflow = pytest.importorskip('tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner')
-  config = kubeflow.KubeflowV2DagRunnerConfig(default_image='none')
-  runner = kubeflow.KubeflowV2DagRunner(config, str(tmp_path), 'p.json')
-  tasks = runner.run(a_pipeline(tmp_path), write_out=False)['pipelineSpec']['root']['dag']['tasks']
-  assert 'ClassDistributionValidator' in tasks['Trainer']['dependentTasks']
-  values = tasks['ClassDistributionValidator']['inputs']['parameters'].values()
-  assert all(
-    set(value['runtimeValue']['constantValue']) <= {'stringValue', 'intValue', 'doubleValue'}
-    for value in values
-  )
-
-
 def test_runtime_parameters_and_a_baseline_that_is_not_there_yet(tmp_path):
   source = importer(labelled_artifact(tmp_path / 'in', SKEWED))
   examples = source.outputs['result']

@@ -6,7 +6,6 @@ Every function raises a ConfigError for a value that breaks a rule.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from tfx_balance.arguments import check_choice, check_mapping, check_whole, format_value
@@ -22,55 +21,51 @@ _EFFECTS = ('NoSchedule', 'PreferNoSchedule', 'NoExecute')
 _EXAMPLE = "{'key': 'gpu', 'operator': 'Exists', 'effect': 'NoSchedule'}"
 
 
-def check_object_name(value: Any, kind: str) -> str:
-  """Returns the name of an object.
+def check_object_name(value: Any, kind: str) -> None:
+  """Checks the name of an object.
 
   Args:
     value: Value to check.
     kind: Kind of object, such as 'Secret', for the message.
   """
-  if isinstance(value, str) and _OBJECT.fullmatch(value):
-    return value
-  raise ConfigError(
-    f'{format_value(value)} is not a valid name of a Kubernetes {kind}; use small letters, '
-    'digits, - and .'
-  )
+  if not isinstance(value, str) or not _OBJECT.fullmatch(value):
+    raise ConfigError(
+      f'{format_value(value)} is not a valid name of a Kubernetes {kind}; use small letters, '
+      'digits, - and .'
+    )
 
 
-def check_mounted_name(value: Any, kind: str) -> str:
-  """Returns the name of an object that KFP mounts, in a volume that it names after the object."""
-  name = check_object_name(value, kind)
-  if _VOLUME.fullmatch(name):
-    return name
-  raise ConfigError(
-    f'{name!r} cannot be mounted: KFP names a volume after its {kind}, and the name of a volume '
-    f'has small letters, digits and -, 63 at most; make a {kind} with such a name'
-  )
+def check_mounted_name(value: Any, kind: str) -> None:
+  """Checks the name of an object that KFP mounts, in a volume that it names after the object."""
+  check_object_name(value, kind)
+  if not _VOLUME.fullmatch(value):
+    raise ConfigError(
+      f'{value!r} cannot be mounted: KFP names a volume after its {kind}, and the name of a volume '
+      f'has small letters, digits and -, 63 at most; make a {kind} with such a name'
+    )
 
 
-def check_label_key(name: str, value: Any) -> str:
-  """Returns the key of a label, or a name of that form: with a domain before a slash, or not."""
+def check_label_key(name: str, value: Any) -> None:
+  """Checks the key of a label, or a name of that form: with a domain before a slash, or not."""
   prefix, slash, word = value.rpartition('/') if isinstance(value, str) else ('', '', '')
-  if _WORD.fullmatch(word) and (not slash or _OBJECT.fullmatch(prefix)):
-    return value
-  raise ConfigError(
-    f'{name}={format_value(value)} is not a valid name in Kubernetes; give one such as pool or '
-    f'example.com/pool'
-  )
+  if not _WORD.fullmatch(word) or (slash and not _OBJECT.fullmatch(prefix)):
+    raise ConfigError(
+      f'{name}={format_value(value)} is not a valid name in Kubernetes; give one such as pool or '
+      f'example.com/pool'
+    )
 
 
-def check_label_value(name: str, value: Any) -> str:
-  """Returns the value of a label, which may be empty."""
-  if isinstance(value, str) and (not value or _WORD.fullmatch(value)):
-    return value
-  raise ConfigError(
-    f'{name}={format_value(value)} is not a valid value of a label in Kubernetes; give a text of '
-    'at most 63 letters, digits, -, _ and ., which begins and ends with a letter or digit'
-  )
+def check_label_value(name: str, value: Any) -> None:
+  """Checks the value of a label, which may be empty."""
+  if not isinstance(value, str) or (value and not _WORD.fullmatch(value)):
+    raise ConfigError(
+      f'{name}={format_value(value)} is not a valid value of a label in Kubernetes; give a text of '
+      'at most 63 letters, digits, -, _ and ., which begins and ends with a letter or digit'
+    )
 
 
-def check_toleration(value: Any) -> Mapping[str, Any]:
-  """Returns a toleration in the fields of a pod's specification."""
+def check_toleration(value: Any) -> None:
+  """Checks a toleration in the fields of a pod's specification."""
   given = check_mapping('tolerations: each', value, _EXAMPLE)
   for name in given:
     check_choice('tolerations: field', name, _TOLERATION)
@@ -93,4 +88,3 @@ def check_toleration(value: Any) -> Mapping[str, Any]:
     check_whole('tolerations: tolerationSeconds', given['tolerationSeconds'], 0)
     # Kubernetes rejects the pod otherwise: only what is evicted can be evicted later.
     check_choice('tolerations: effect with tolerationSeconds', given.get('effect'), _EFFECTS[2:])
-  return given
