@@ -5,9 +5,9 @@ decreasing number of each class, from 160 zeros to 9 nines. All other images are
 so the rarer a class, the more test records it has.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +40,7 @@ def long_tail_counts(most: int, ratio: float, classes: int = CLASSES) -> list[in
 
 def hash_rank(indices: Iterable[int], seed: int) -> list[int]:
   """Returns the indices ordered by a keyed hash, which depends on the seed and the index only."""
-
-  def key(index: int) -> bytes:
-    return hashlib.blake2b(f'{seed}/{index}'.encode(), digest_size=8).digest()
-
-  return sorted(indices, key=key)
+  return sorted(indices, key=lambda i: blake2b(f'{seed}/{i}'.encode(), digest_size=8).digest())
 
 
 def choose_long_tail(
