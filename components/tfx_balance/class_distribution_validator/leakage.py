@@ -298,33 +298,24 @@ class HashFile(beam.DoFn):
   def process(self, file: InputFile) -> Iterator[HashedFile]:
     r = self._context
     keys = r.kind.of_file(file.path)
-    digests: list[npt.NDArray[np.uint64]] = []
-    positions: list[npt.NDArray[np.int64]] = []
+    waiting: list[tuple[npt.NDArray[Any], ...]] = []  # hashes, and positions of their records
     runs: list[KeyRun] = []
     records = n_keys = position = 0
     for frames in read_frames(file.path):
       found, present = keys.digests(frames.payloads())
-      digests.append(found)
-      positions.append(position + np.flatnonzero(present))
+      waiting.append((found, position + np.flatnonzero(present)))
       position, records, n_keys = position + len(frames), records + len(found), n_keys + len(found)
       if n_keys >= r.sizes.run_keys:
-        runs.append(self._write(file, digests, positions))
-        n_keys = 0
+        runs.append(self._write(file, waiting))
+        waiting, n_keys = [], 0
     if n_keys:
-      runs.append(self._write(file, digests, positions))
+      runs.append(self._write(file, waiting))
     names = tuple(keys.feature_names)
     yield HashedFile(file, records, position - records, keys.kind, names, tuple(runs))
 
-  def _write(
-    self,
-    file: InputFile,
-    digests: list[npt.NDArray[np.uint64]],
-    positions: list[npt.NDArray[np.int64]],
-  ) -> KeyRun:
-    """Writes the keys that were collected, and empties the lists."""
-    rows, edges = make_run(np.concatenate(digests), np.concatenate(positions))
-    digests.clear()
-    positions.clear()
+  def _write(self, file: InputFile, parts: Sequence[tuple[npt.NDArray[Any], ...]]) -> KeyRun:
+    """Writes a run of hashes with positions."""
+    rows, edges = make_run(*map(np.concatenate, zip(*parts, strict=True)))
     path = new_work_file(self._context.work_dir, f'keys-{file.file_number:05d}')
     with create_as_is(path) as run:
       run.write(rows.tobytes())

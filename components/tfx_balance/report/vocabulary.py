@@ -52,15 +52,14 @@ def with_names(findings: Sequence[Findings]) -> list[Findings]:
       made.append(found)
       continue
     listed = ', '.join(map(repr, by_vocabulary))
-    names = next(iter(by_vocabulary.values()))
-    if any(other != names for other in by_vocabulary.values()):
-      note = f'Vocabularies {listed} of Transform both fit the class ids, and none names them.'
-      made.append(replace(found, notes=(*found.notes, note)))
-      continue
-    named[frozenset(names)] = names
+    names, *rest = by_vocabulary.values()
     note = (
       f'Class ids are named by the vocabulary {listed} of Transform, whose counts are the same.'
     )
+    if any(other != names for other in rest):
+      names = {}
+      note = f'Vocabularies {listed} of Transform both fit the class ids, and none names them.'
+    named[frozenset(names)] = names
     made.append(_with(found, names, note))
   return [_with_named_log(found, named) for found in made]
 
