@@ -63,13 +63,12 @@ class AtLeast(Mode):
   @classmethod
   def parse(cls, given: Mapping[str, Any]) -> AtLeast | None:
     n = given['at_least']
-    found: int | dict[str, int]
     if n is None:
       return None
     if isinstance(n, Mapping):
-      found = {key: check_whole(f'at_least[{key!r}]', each, 0, fix=_FIX) for key, each in n.items()}
+      n = {key: check_whole(f'at_least[{key!r}]', each, 0, fix=_FIX) for key, each in n.items()}
     else:
-      found = check_whole('at_least', n, 0, fix=_FIX)
+      n = check_whole('at_least', n, 0, fix=_FIX)
     if given['order_by'] is not None and (
       given['within'] != 'strata' or given['embargo'] or given['embargo_records']
     ):
@@ -78,7 +77,7 @@ class AtLeast(Mode):
         "decides what a split has of each class; give within='strata' without an embargo, or leave "
         'at_least= out'
       )
-    return cls(found)
+    return cls(n)
 
   def describe(self) -> dict[str, Any]:
     return {'at_least': self.n}

@@ -79,20 +79,9 @@ class StratifiedSplits:
       raise ConfigError('y=None, and folds are stratified by it; give the labels')
     in_time = self.order_by is not None
     folds = self.n_splits + in_time  # the earliest fold has none before it
-    found = stratified_indices(
-      y,
-      {FOLDED: 1},
-      seed=self.seed,
-      folds=folds,
-      order_by=_column(X, self.order_by) if in_time else None,
-      within=self.within,
-      embargo=self.embargo,
-      embargo_records=self.embargo_records,
-      multilabel=self.multilabel,
-      groups=groups,
-      bins=self.bins,
-      at_least=self.at_least,
-    )
+    given = {**vars(self), 'order_by': _column(X, self.order_by) if in_time else None}
+    del given['n_splits']  # all others are arguments of stratified_indices
+    found = stratified_indices(y, {FOLDED: 1}, folds=folds, groups=groups, **given)
     n_x, n_y = n_rows(X, 'X'), n_rows(y, 'y')
     if n_x != n_y:
       raise DataError(f'X has {n_x} rows, and y has {n_y}; give one label a row')

@@ -150,7 +150,8 @@ class BatchQuota:
 
   def _most_urgent(self, lag: Ints) -> npt.NDArray[np.intp]:
     """Returns the classes that get one record more, in order of class."""
-    priority = self._lags(lag) if self._by_lag else self._priorities(lag)
+    owed = lag + self._rest
+    priority = np.where(self._rest == 0, _LATE, -owed) if self._by_lag else self._priorities(lag)
     n = self._open
     if n >= len(priority):
       return np.arange(len(priority))
@@ -158,10 +159,6 @@ class BatchQuota:
     first = np.flatnonzero(priority < bound)
     ties = np.flatnonzero(priority == bound)[: n - len(first)]
     return np.concatenate([first, ties])
-
-  def _lags(self, lag: Ints) -> Ints:
-    """Returns an order by the records owed, int64 [n_classes]: the smallest is the most urgent."""
-    return np.where(self._rest == 0, _LATE, -(lag + self._rest))
 
   def _priorities(self, lag: Ints) -> Ints:
     """Returns PD2's order, int64 [n_classes]: the smallest is the most urgent.

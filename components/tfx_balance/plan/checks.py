@@ -396,7 +396,7 @@ def check_missing_classes(
 
 def check_domain(counts: CountsBySplit, split: str, domain: ClassDomain) -> Iterator[Check]:
   """Yields the checks of the classes of a split that are not in the schema's domain."""
-  limit, total = domain.max_outside, counts.total(split)
+  limit, total = round(1 - domain.min_mass, 12), counts.total(split)
   outside = [value for value in counts.classes([split]) if value not in domain]
   share = sum(counts.count(split, value) for value in outside) / total if total else 0.0
   passed = share <= limit

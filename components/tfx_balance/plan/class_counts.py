@@ -127,15 +127,6 @@ class ClassDomain:
   listed: bool = False
   min_mass: float = 1.0
 
-  @property
-  def max_outside(self) -> float:
-    """The largest share of the records that may be of other classes.
-
-    >>> ClassDomain(min_mass=0.9).max_outside
-    0.1
-    """
-    return round(1 - self.min_mass, 12)
-
   def __contains__(self, value: ClassValue) -> bool:
     if self.values is not None:
       return value.value in self.values

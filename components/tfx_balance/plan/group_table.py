@@ -8,7 +8,7 @@ each; of many histograms, the table that is made of all parts keeps `Sizes.histo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -172,14 +172,13 @@ class GroupTable:
     number = np.full(len(self.keys), -1, np.int64)
     number[kept] = np.arange(len(kept))
     mine = number[self.of] >= 0
-    return GroupTable(
-      self.keys[kept],
-      self.histograms.take(kept),
-      self.parts[mine],
-      number[self.of[mine]],
-      self.groups[mine],
-      self.n_groups,
-      self.largest,
+    return replace(
+      self,
+      keys=self.keys[kept],
+      histograms=self.histograms.take(kept),
+      parts=self.parts[mine],
+      of=number[self.of[mine]],
+      groups=self.groups[mine],
       is_whole=False,
     )
 

@@ -39,17 +39,6 @@ from tfx_balance.plan.runs import (
 )
 
 
-def record_numbers(file_number: int, first: int, n: int) -> UInts:
-  """Returns a unique number for each of n records of an input file: uint64 [n].
-
-  Args:
-    file_number: Number of the file.
-    first: Position of the first of these records.
-    n: Number of records.
-  """
-  return np.arange(first, first + n, dtype=np.uint64) + np.uint64(file_number << 40)
-
-
 def stable_order(numbers: Ints) -> Ints:
   """Returns the stable ascending order of whole numbers: int64 [n].
 

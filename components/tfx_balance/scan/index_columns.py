@@ -17,7 +17,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import FILL_HINT
 from tfx_balance.plan.group_table import GroupBy
 from tfx_balance.plan.number_keys import NumberSample, keys_of
-from tfx_balance.plan.ranks import Ints, UInts, mix, record_numbers
+from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.scan.record_reader import FeatureValues, Payload, ValuesByFeature
 from tfx_balance.scan.record_values import canonical_records
 from tfx_balance.scan.spill import Rows, hashes_of_bytes
@@ -65,7 +65,7 @@ class IndexNumbers:
         keys = _present_keys(columns[feature])
       rows[name][kept] = keys[kept]
     kept = np.flatnonzero(rows['code'] < BAD)
-    numbers = record_numbers(file_number, 0, 1) + rows['position'][kept].astype(np.uint64)
+    numbers = np.uint64(file_number << 40) + rows['position'][kept].astype(np.uint64)
     for name in self.samples:
       drawn = NumberSample.of(numbers, rows[name][kept])
       self.samples[name] = NumberSample.merge([self.samples[name], drawn])
