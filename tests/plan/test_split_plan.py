@@ -161,31 +161,15 @@ WEIGHT_RULE = r'of split .a. must be a finite number above 0; give one such as 8
 
 @pytest.mark.parametrize(
   'weight',
-  [
-    pytest.param(0.0, id='zero float'),
-    pytest.param(-0.1, id='negative float'),
-    pytest.param(Fraction(-1, 3), id='negative fraction'),
-    pytest.param(-math.inf, id='-inf'),
-    pytest.param(Decimal('nan'), id='decimal NaN'),
-    pytest.param(Decimal('inf'), id='decimal inf'),
-    pytest.param([8], id='list'),
-    pytest.param(8j, id='complex'),
-  ],
+  [0.0, -0.1, Fraction(-1, 3), -math.inf, Decimal('nan'), Decimal('inf'), [8], 8j],
+  ids=repr,
 )
 def test_weights_that_are_errors(weight):
   with pytest.raises(ConfigError, match=WEIGHT_RULE):
     SplitShares.parse({'train': 8, 'a': weight})
 
 
-@pytest.mark.parametrize(
-  'count',
-  [
-    pytest.param(math.nan, id='NaN'),
-    pytest.param(Fraction(7), id='fraction'),
-    pytest.param('10', id='text'),
-    pytest.param(None, id='None'),
-  ],
-)
+@pytest.mark.parametrize('count', [math.nan, Fraction(7), '10', None], ids=repr)
 def test_counts_that_are_errors(count):
   with pytest.raises(ConfigError, match=r'counts\[.a.\]=.* must be a whole number from 1'):
     SplitShares.parse({'train': 8}, {'a': count})

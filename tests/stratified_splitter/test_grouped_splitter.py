@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import DataError
 from tfx_balance.sizes import Sizes
 
 from tests.helpers_checks import assert_conserved, read_sidecar
-from tests.helpers_examples import as_sets, example, in_shards, read_splits, value_of
-from tests.helpers_pipeline import execute, input_artifact
+from tests.helpers_examples import as_sets, example, in_shards, value_of
 from tests.helpers_split import run_split
 
 BY_PATIENT = {'group_by': 'patient'}
@@ -298,19 +296,3 @@ def test_predefined_splits_take_whole_groups_and_two_are_refused(tmp_path):
   arguments['split_values'] = {'test': 'test', 'none': 'train'}
   with pytest.raises(DataError, match='9 groups have records with different predefined splits'):
     run_split(tmp_path / 'two', [records], WEIGHTS, **arguments)
-
-
-@pytest.mark.parametrize(
-  'arguments',
-  [
-    {'stratify_by': 'id', 'bins': 5},
-    {'stratify_by': 'tags', 'multilabel': True},
-  ],
-)
-def test_the_component_keeps_groups_whole_in_other_modes(tmp_path, arguments):
-  records = patients(100, tags=['a', 'b'])
-  artifact = input_artifact(tmp_path / 'in', {'all': in_shards(records, 2)})
-  split = execute(StratifiedSplitter, [artifact], tmp_path, group_by='patient', **arguments)
-  splits = read_splits(split.uri)
-  assert_whole(splits)
-  assert_conserved(splits, records)

@@ -55,18 +55,9 @@ def test_the_arguments_arrive():
   assert found.output_files == {'train': 2, 'eval': 2, 'test': 2}
 
 
-@pytest.mark.parametrize(
-  ('one', 'other'),
-  [
-    pytest.param(Fraction(4, 5), Fraction(1, 5), id='Fraction'),
-    pytest.param(Decimal('0.8'), Decimal('0.2'), id='Decimal'),
-    pytest.param(np.int64(4), np.int64(1), id='numpy int'),
-    pytest.param(np.float64(0.8), np.float64(0.2), id='numpy float'),
-  ],
-)
-def test_a_weight_may_be_any_number(one, other):
-  found = parameters(splits={'train': one, 'test': other})
-  assert dict(found.shares.weights) == {'train': 4, 'test': 1}
+def test_weights_may_be_any_numbers():
+  given = {'a': Fraction(1, 5), 'b': Decimal('0.2'), 'c': np.float64(0.2), 'd': np.int64(1)}
+  assert dict(parameters(splits=given).shares.weights) == {'a': 1, 'b': 1, 'c': 1, 'd': 5}
 
 
 def test_numbers_may_be_of_numpy():
