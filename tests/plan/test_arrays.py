@@ -478,6 +478,12 @@ def test_a_generator_may_yield_tensors_of_text():
   assert [value.value for value in inputs.classes] == [b'a', b'b']
 
 
+def test_the_number_of_bins_may_be_an_array_of_numpy():
+  numbers = [1, 5, 9, 20]
+  found, plain = (stratified_indices(numbers, {'x': 1}, bins=n) for n in (np.array(2), 2))
+  assert found['x'].tolist() == plain['x'].tolist()
+
+
 def test_edges_of_bins_may_end_in_infinity():
   numbers = [1, 5, 9, 20]
   plain = stratified_indices(numbers, {'x': 1, 'y': 1}, bins=[6])

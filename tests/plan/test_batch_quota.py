@@ -207,6 +207,20 @@ def test_a_ratio_that_would_be_another_is_refused(weigh):
     weigh(counts, {'a': 1, 'b': 1, 'c': 1e-9})
 
 
+@pytest.mark.parametrize(
+  ('value', 'rule'),
+  [
+    ([0.5], r'q=\[0.5\] must be a finite number; fix the value that the schedule returns'),
+    (np.array(0.5), 'q=.*0.5.* must be a finite number; fix the value that the schedule returns'),
+    ({0: [1], 1: 2}, r'ratios\[0\]=\[1\] must be'),
+  ],
+)
+def test_what_a_schedule_must_not_return_is_named(value, rule):
+  counts = TrainingCounts((ClassValue('int', 0), ClassValue('int', 1)), (9, 9))
+  with pytest.raises(ConfigError, match=rule):
+    Sampling(schedule=lambda step: value).weights(counts)
+
+
 def test_weights_above_the_resolution_are_refused():
   with pytest.raises(ConfigError, match='bounded_weights'):
     BatchQuota((MAX_RESOLUTION, 1), 4)

@@ -165,7 +165,9 @@ def inner_edges(bins: Any) -> Any:
   """
   if isinstance(bins, Mapping):
     return {name: inner_edges(given) for name, given in bins.items()}
-  if not isinstance(bins, (list, tuple, np.ndarray)) or not len(bins):
+  if isinstance(bins, np.ndarray):
+    bins = bins.tolist()
+  if not isinstance(bins, (list, tuple)) or not bins:
     return bins
   edges = list(bins)[bins[0] == -math.inf :]
   return edges[:-1] if edges[-1:] == [math.inf] else edges

@@ -266,7 +266,12 @@ class ScheduledWeights:
       return self.constant
     value = self.schedule(step)
     key = tuple(value.items()) if isinstance(value, Mapping) else value
-    if key not in self._known:
+    try:
+      is_known = key in self._known
+    except TypeError:  # unhashable, as no number and no ratios of numbers are
+      self.of(value)
+      raise
+    if not is_known:
       if len(self._known) >= 256:
         self._known.clear()
       weights = self.of(value)
