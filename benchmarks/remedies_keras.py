@@ -67,7 +67,8 @@ def train_keras(
     return model
 
   plain = Remedy('natural', counts.classes, counts.records, (0.0,) * len(counts.classes))
-  training = KerasTraining.of(make_model, False, x, labels, plain, np.inf, steps, BATCH)
+  limits = {'steps': steps, 'batch_size': BATCH}
+  training = KerasTraining.of(make_model, False, x, labels, plain, np.inf, **limits)
   tasks = [
     Task(0, 1000 * seed + i, *rows) for i, rows in enumerate(zip(trained, tested, strict=True))
   ]

@@ -42,7 +42,8 @@ def test_every_fold_begins_anew(name, optimizer):
 
   classes = (ClassValue('int', 0), ClassValue('int', 1))
   plain = Remedy('natural', classes, tuple(np.bincount(LABELS).tolist()), (0.0, 0.0))
-  training = KerasTraining.of(make_model, False, X, LABELS, plain, time.time() + 600, 5, 16)
+  limits = {'steps': 5, 'batch_size': 16}
+  training = KerasTraining.of(make_model, False, X, LABELS, plain, time.time() + 600, **limits)
   training = replace(training, remedies={'natural': training.remedies['natural']})
   folds = [
     training.fold(Task(0, seed, ROWS[ROWS % 5 != 0], ROWS[ROWS % 5 == 0])) for seed in (1, 2, 1)

@@ -55,8 +55,15 @@ def read_parquet(files: list[Path], label: str | None) -> Contents:
   n_rows = columns[0].kinds.total()
   if label not in names:
     return Contents(columns, None, n_rows)
-  labels = to_labels(columns[names.index(label)], first_missing)
-  return Contents(columns, labels, n_rows, leakage=leakage)
+  column = columns[names.index(label)]
+  for value in column.cells:
+    if column.type == 'float' and not float(value).is_integer():
+      raise DataError(
+        f'the label {label!r} has the value {value}, which is not a class; a label is a text or an '
+        'integer: pass another one, or bin it first'
+      )
+  counts = LabelCounts(column.cells, column.kinds['missing'], first_missing)
+  return Contents(columns, counts, n_rows, leakage=leakage)
 
 
 def read_batches(
@@ -129,18 +136,3 @@ def numbers_of(batch: pa.RecordBatch, column: int, rows: Ints) -> npt.NDArray[np
   if pa.types.is_primitive(cells.type) and not pa.types.is_temporal(cells.type):
     return np.asarray(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
   return np.where(cells.is_null().to_numpy(zero_copy_only=False), np.nan, 0)
-
-
-def to_labels(column: OwnColumn, first_missing: str) -> LabelCounts:
-  """Returns the label values.
-
-  Raises:
-    DataError: If a value is a fraction.
-  """
-  for value in column.cells:
-    if column.type == 'float' and not float(value).is_integer():
-      raise DataError(
-        f'the label {column.name!r} has the value {value}, which is not a class; a label is a text '
-        'or an integer: pass another one, or bin it first'
-      )
-  return LabelCounts(column.cells, column.kinds['missing'], first_missing)

@@ -285,7 +285,7 @@ def trainer_of(
       f"need TensorFlow ({error}); run pip install 'tfx-balance[compare,tensorflow]' tensorflow"
     ) from error
 
-  return KerasTraining.of(model, takes_rows, x, labels, plain, deadline, **limits, model=made)
+  return KerasTraining.of(model, takes_rows, x, labels, plain, deadline, made, **limits)
 
 
 def check_no_limits(limits: Mapping[str, Any]) -> None:

@@ -62,8 +62,8 @@ class KerasTraining(Trainer):
   run: str
   make_model: Callable[..., Any]
   takes_rows: bool
-  steps: int
-  batch_size: int
+  steps: int = 400
+  batch_size: int = 64
   callbacks: Callable[[], Sequence[Any]] | None = None
   keras: KerasName = 'keras'
   policy: str = 'float32'
@@ -77,10 +77,8 @@ class KerasTraining(Trainer):
     labels: Ints,
     plain: Remedy,
     deadline: float,
-    steps: int = 400,
-    batch_size: int = 64,
-    callbacks: Callable[[], Sequence[Any]] | None = None,
     model: Any = None,
+    **options: Any,
   ) -> KerasTraining:
     """Returns the training of models that a function makes.
 
@@ -91,10 +89,8 @@ class KerasTraining(Trainer):
       labels: Index of each record's class, [n].
       plain: Remedy of the classes that does nothing.
       deadline: Time when it is to stop.
-      steps: Batches to train on.
-      batch_size: Records in each.
-      callbacks: Function that returns new callbacks of a training, or None.
       model: Model that the function made, to be checked; None for one that it makes now.
+      **options: `steps`, `batch_size` and `callbacks`, those that are given.
 
     Raises:
       ConfigError: if the model does not end in logits.
@@ -103,8 +99,8 @@ class KerasTraining(Trainer):
     check_no_paths(x)
     features = arrays_of(x)
     check_rows(features, len(labels), 'labels')
-    given = (make_model, takes_rows, steps, batch_size, callbacks)
-    made = cls(features, labels, {}, (), deadline, uuid.uuid4().hex, *given)
+    run = uuid.uuid4().hex
+    made = cls(features, labels, {}, (), deadline, run, make_model, takes_rows, **options)
     if model is None:
       model = made._new_model(np.arange(len(labels)))
     check_logits(model, made._output(model), len(plain.classes))
