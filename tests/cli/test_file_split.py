@@ -151,7 +151,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
   def fails(*_):
     raise OSError('No space left on device')
 
-  monkeypatch.setattr(csv_rows.Rows, 'pieces', fails)
+  monkeypatch.setattr(csv_rows, '_created', fails)
   assert split(path, '--label', 'kind')[0] == 1
   assert os.listdir(tmp_path) == ['a.csv']
 

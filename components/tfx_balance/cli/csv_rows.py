@@ -98,14 +98,6 @@ class Rows:
     """Returns the number of the line in which a row begins."""
     return self.line + int(np.count_nonzero(self.data[: self.starts[row]] == _LF))
 
-  def pieces(self, split_of: npt.NDArray[np.int16], n_splits: int) -> Iterator[tuple[int, bytes]]:
-    """Yields the bytes of the rows of each split; rows of split -1 are left out."""
-    sizes = np.diff(self.separators[:, -1], prepend=-1)
-    of_byte = np.repeat(split_of, sizes)
-    data = self.data[: len(of_byte)]
-    for split in range(n_splits):
-      yield split, data[of_byte == split].tobytes()
-
 
 @dataclass(frozen=True)
 class CsvFiles:
@@ -161,19 +153,19 @@ class CsvFiles:
   ) -> None:
     """Writes each row to the file of its split, -1 for none; each file begins with the header."""
     at = 0
+    with opened(next(iter(self.delimiters))) as lines:
+      header = next(lines)
     with ExitStack() as stack:
       files = [stack.enter_context(_created(path)) for path in outputs]
-      for i, path in enumerate(self.delimiters):
-        if not i:
-          with opened(path) as lines:
-            header = next(lines)
-          for file in files:
-            file.write(header)
+      for file in files:
+        file.write(header)
+      for path in self.delimiters:
         for rows in self.rows(path, progress):
           part = split_of[at : at + len(rows.starts)]
           at += len(part)
-          for split, data in rows.pieces(part, len(files)):
-            files[split].write(data)
+          of_byte = np.repeat(part, np.diff(rows.separators[:, -1], prepend=-1))
+          for split, file in enumerate(files):
+            file.write(rows.data[: len(of_byte)][of_byte == split].tobytes())
 
   def rows(self, path: Path, progress: Progress) -> Iterator[Rows]:
     """Yields the rows of a file after its header, a part at a time."""
