@@ -241,12 +241,6 @@ def gain_lines(models: Sequence[evaluation.Comparison]) -> list[str]:
   return lines
 
 
-def warning_lines(summary: Summary) -> list[str]:
-  """Returns a line per warning, limited to the number of rows in a table."""
-  omitted = f'… {len(summary.warnings) - MOST_ROWS:,} more warnings …'
-  return [f'[yellow]![/] {escape(w)}' for w in shown_rows(summary.warnings, omitted)]
-
-
 def natural_width(console: Console, table: Table) -> int:
   """Returns the width of a table without truncation."""
   return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
@@ -272,7 +266,9 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
     console.print(f'\n[bold]{title}[/]', soft_wrap=True)
     console.print(table)
     print_lines(console, lines)
-  print_lines(console, warning_lines(summary))
+  omitted = f'… {len(summary.warnings) - MOST_ROWS:,} more warnings …'
+  warnings = shown_rows(summary.warnings, omitted)
+  print_lines(console, [f'[yellow]![/] {escape(warning)}' for warning in warnings])
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:

@@ -72,12 +72,8 @@ def reason(arm: ComparedArm, arms: Sequence[ComparedArm], words: str, higher: bo
   )
   if arm.verdict == HELPS:
     return f'It helps: {by}.'
-  if arm.verdict == CANNOT_TELL:
-    return (
-      f'It is the simplest of the best estimates: {by}, but the data cannot tell that from no '
-      f'difference.'
-    )
-  return f'It is the simplest of the best estimates: {by}.'
+  unsure = ', but the data cannot tell that from no difference' * (arm.verdict == CANNOT_TELL)
+  return f'It is the simplest of the best estimates: {by}{unsure}.'
 
 
 def notes(

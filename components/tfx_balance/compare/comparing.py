@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -366,15 +365,16 @@ def _of_other_settings(
 ) -> Iterator[str]:
   """Yields scores of natural batches and the recommended arm at other settings, on one fold."""
   names = [NATURAL] if ARMS[recommended].averaged else list(dict.fromkeys((NATURAL, recommended)))
-  trained = {ARMS[name].trained_as or name for name in names}
-  values: dict[str, list[str]] = {name: [] for name in names}
-  settings = trainer.settings(trained)
-  tested = (fold for other in settings.values() for fold in islice(other.folds([task], 1), 1))
-  for fold in chain(scores.folds[:1], tested):
-    for name in names:
-      log_p = scores.of(name, fold, threshold if ARMS[name].tuned else 0.0)
-      value = scores.measures.measure(scores.metric, log_p, scores.labels[fold.rows])
-      values[name].append(f'{value:.3f}')
-  if settings and all(len(found) > len(settings) for found in values.values()):
-    words = '; '.join(f'{name} {", ".join(found)}' for name, found in values.items())
-    yield f'On the first fold, then with {" and ".join(settings)}: {words}.'
+  settings = trainer.settings({ARMS[name].trained_as or name for name in names})
+  tested = [fold for other in settings.values() for fold in other.folds([task], 1)]
+  if not settings or len(tested) < len(settings):
+    return
+  words = []
+  for name in names:
+    t = threshold if ARMS[name].tuned else 0.0
+    values = [
+      scores.measures.measure(scores.metric, scores.of(name, fold, t), scores.labels[fold.rows])
+      for fold in (scores.folds[0], *tested)
+    ]
+    words.append(f'{name} {", ".join(f"{value:.3f}" for value in values)}')
+  yield f'On the first fold, then with {" and ".join(settings)}: {"; ".join(words)}.'

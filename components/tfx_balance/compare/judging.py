@@ -100,14 +100,10 @@ class Scores:
       return 0.0
     used = self.folds if folds is None else folds
     scores = np.concatenate([self.of(name, fold) for fold in used])
-    served = np.concatenate(
-      [
-        np.broadcast_to(self.measures.log_served(fold.log_prior), (len(fold.rows), scores.shape[1]))
-        for fold in used
-      ]
-    )
+    served = [self.measures.log_served(fold.log_prior) for fold in used]
+    served_each = np.repeat(served, [len(fold.rows) for fold in used], axis=0)
     own = self.labels[np.concatenate([fold.rows for fold in used])]
-    return find_threshold(scores, served, lambda p: self.measures.better(self.metric, p, own))
+    return find_threshold(scores, served_each, lambda p: self.measures.better(self.metric, p, own))
 
   def decisions(self, name: str) -> list[Floats]:
     """Returns the scores by which an arm decides, of each fold.

@@ -156,8 +156,7 @@ class ComparisonTuner:
         'high': arm.high,
         'recommended': arm.name == found.recommended,
       }
-      given = {name: value for name, value in values.items() if value is not None}
-      trials.append(Trial(_fixed(given), arm.name, TrialStatus.COMPLETED))
+      trials.append(Trial(_fixed(values), arm.name, TrialStatus.COMPLETED))
       trials[-1].score = arm.values[found.metric]
     return trials[:num_trials]
 
@@ -219,10 +218,11 @@ def _column(features: Mapping[str, npt.NDArray[Any]], argument: str, name: str) 
 
 
 def _fixed(values: Mapping[str, Any]) -> HyperParameters:
-  """Returns hyperparameters of these values."""
+  """Returns hyperparameters of these values, but for those that are None."""
   from keras_tuner import HyperParameters
 
   made = HyperParameters()
   for name, value in values.items():
-    made.Fixed(name, value)
+    if value is not None:
+      made.Fixed(name, value)
   return made
