@@ -83,9 +83,7 @@ class TfxObjectStore(filesystem.Filesystem):
   def makedirs(path: Any) -> None:
     """Does nothing: a folder needs no object."""
 
-  @staticmethod
-  def mkdir(path: Any) -> None:
-    """Does nothing: a folder needs no object."""
+  mkdir = makedirs
 
   @staticmethod
   def remove(path: Any) -> None:

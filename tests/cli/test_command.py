@@ -177,18 +177,15 @@ def test_what_cannot_be_learned_is_said_after_the_tables(tmp_path, run):
   assert run('inspect', tmp_path, '--label', 'kind', '--missing-label', 'drop')[0] == 0
 
 
-def test_the_tables_of_a_csv_file_need_no_library_of_a_pipeline(tmp_path):
-  write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},1' for k in KINDS])
+@pytest.mark.parametrize('kind', ['CSV', 'TFRecord'])
+def test_the_tables_of_files_need_no_library_of_a_pipeline(tmp_path, kind):
+  if kind == 'CSV':
+    write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},1' for k in KINDS])
+  else:
+    write_records(tmp_path / 'a', [{'kind': k, 'n': 1} for k in KINDS])
   arguments = ['inspect', str(tmp_path), '--label', 'kind']
   loaded = packages_loaded_by(f'from tfx_balance.cli.__main__ import main; main({arguments})')
-  assert loaded <= {'tfx_balance', 'numpy'}
-
-
-def test_inspecting_records_needs_neither_tfx_nor_beam(tmp_path):
-  write_records(tmp_path / 'a', [{'kind': k, 'n': 1} for k in KINDS])
-  arguments = ['inspect', str(tmp_path), '--label', 'kind']
-  loaded = packages_loaded_by(f'from tfx_balance.cli.__main__ import main; main({arguments})')
-  assert not loaded & PIPELINE_ONLY
+  assert loaded <= {'tfx_balance', 'numpy'} if kind == 'CSV' else not loaded & PIPELINE_ONLY
 
 
 @pytest.fixture

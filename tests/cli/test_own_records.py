@@ -26,26 +26,18 @@ def test_labels_are_counted_in_all_records_and_files(tmp_path):
   [
     (3, "give feature 'kind' one type in all records"),
     (['a', 'b'], "'kind' has 2 values in record 200 of .*; a class is one value a record"),
+    (1.5, r"'kind' has the value 1\.5 in .*: bin it, or name"),
   ],
-  ids=['another type', 'several values'],
+  ids=['another type', 'several values', 'a measure'],
 )
-def test_a_label_that_is_wrong_late(tmp_path, late, message):
-  path = write_records(tmp_path / 'a', [*GOOD, {'kind': late, 'n': 1}])
+@pytest.mark.parametrize('n_files', [1, 2])
+def test_a_label_that_is_wrong_late(tmp_path, late, message, n_files):
+  good = [{'kind': 1.0}] * 200 if late == 1.5 else GOOD
+  rows = [*good, {'kind': late, 'n': 1}]
+  parts = [rows] if n_files == 1 else [good, [*good[:200], rows[-1]]]
+  files = [write_records(tmp_path / str(i), part) for i, part in enumerate(parts)]
   with pytest.raises(DataError, match=message):
-    own_records.read_records([path], 'kind')
-
-
-def test_a_measure_is_no_label(tmp_path):
-  path = write_records(tmp_path / 'a', [*({'kind': 1.0} for _ in range(200)), {'kind': 1.5}])
-  with pytest.raises(DataError, match=r"'kind' has the value 1\.5 in .*: bin it, or name"):
-    own_records.read_records([path], 'kind')
-
-
-def test_another_type_in_another_file(tmp_path):
-  a = write_records(tmp_path / 'a', GOOD)
-  b = write_records(tmp_path / 'b', [{'kind': 1, 'n': 1}])
-  with pytest.raises(DataError, match="give feature 'kind' one type in all records"):
-    own_records.read_records([a, b], 'kind')
+    own_records.read_records(files, 'kind')
 
 
 def test_a_label_of_too_many_values_ends_the_reading(tmp_path):
@@ -78,17 +70,13 @@ def test_a_file_that_is_damaged_late(tmp_path):
     own_records.read_records([path], 'kind')
 
 
-def test_a_file_that_is_no_tfrecord(tmp_path):
+@pytest.mark.parametrize('in_frames', [False, True])
+def test_a_file_without_examples(tmp_path, in_frames):
   path = tmp_path / 'notes.txt'
   path.write_text('These are notes about the data in this folder.')
-  with pytest.raises(DataError, match=r'notes.txt is not a TFRecord file of tf.Example'):
-    own_records.read_records([path], 'kind')
-
-
-def test_records_that_are_no_examples(tmp_path):
-  path = tmp_path / 'a'
-  with tf.io.TFRecordWriter(str(path)) as writer:
-    writer.write(b'a line of text')
+  if in_frames:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+      writer.write(b'a line of text')
   with pytest.raises(DataError, match=re.escape(f'{path} is not a TFRecord file of tf.Example')):
     own_records.read_records([path], 'kind')
 

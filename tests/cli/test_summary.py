@@ -16,22 +16,16 @@ from tests.cli.helpers_summary import (
 )
 
 
-@pytest.fixture
-def three_classes() -> summary.Summary:
-  return summarize(make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10), 'c': (1, 0, 0)}))
-
-
-def test_classes_come_by_size_with_their_counts(three_classes):
+def test_classes_come_by_size_with_their_counts_and_ratios():
+  three_classes = summarize(make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10), 'c': (1, 0, 0)}))
   assert [str(value) for value in three_classes.classes] == ['a', 'b', 'c']
   assert [three_classes.columns['total'][value] for value in three_classes.classes] == [100, 11, 1]
   assert three_classes.total('train') == 89
   assert three_classes.total('eval') == 11
   assert three_classes.total('total') == 112
-
-
-def test_imbalance_is_the_largest_class_over_the_smallest(three_classes):
   assert three_classes.ratio('train') == 80
   assert three_classes.ratio('test') == math.inf
+  assert list(three_classes.columns) == ['train', 'eval', 'test', 'total']
 
 
 def test_balanced_counts_are_a_column_after_those_of_train():
@@ -46,10 +40,6 @@ def test_balanced_counts_are_a_column_after_those_of_train():
   assert numbers.total('total') == 112  # copies are no records of the data
   assert numbers.ratio('balanced') == math.inf
   assert numbers.warnings == ('c is small', 'b is held back', 'odd')
-
-
-def test_without_balancing_there_is_no_such_column(three_classes):
-  assert list(three_classes.columns) == ['train', 'eval', 'test', 'total']
 
 
 def test_anomalies_of_the_validator_are_sentences(tmp_path):

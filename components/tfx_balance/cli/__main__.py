@@ -46,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   except ModuleNotFoundError as error:
     missing = (error.name or '').partition('.')[0]
     fix = _FIXES.get(missing, FIXES.get(missing, 'install it'))
-    fault = f'{missing} is not installed; {fix}'
-    print(f'tfx-balance {command}: {fault}', file=sys.stderr)
+    print(f'tfx-balance {command}: {missing} is not installed; {fix}', file=sys.stderr)
     return 2
   except BrokenPipeError:  # the reader, such as head, has seen enough
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,8 +19,6 @@ from tfx_balance.cli.target_leakage import TargetLeakage
 from tfx_balance.errors import DataError
 from tfx_balance.plan.ranks import Ints
 
-ROWS = 65_536  # in memory at a time
-
 
 def read_parquet(files: list[Path], label: str | None) -> Contents:
   """Returns the content of the files; reads all rows.
@@ -72,7 +70,7 @@ def read_batches(
   """Yields the rows of a file, of all columns or of those named, a part at a time."""
   with readable(path):
     file, size = pq.ParquetFile(path), path.stat().st_size
-    for batch in file.iter_batches(ROWS, columns=names):
+    for batch in file.iter_batches(columns=names):
       yield batch
       progress.add(size * len(batch) // file.metadata.num_rows)
 

@@ -221,7 +221,7 @@ def check_logits(model: Any, output: Any, n_classes: int) -> Any:
   """
   fix = f'end it in Dense({n_classes}) without activation'
   shape = getattr(output, 'shape', None)
-  if shape is None or len(shape) != 2:
+  if shape is None or len(shape) != 2 or shape[-1] not in (1, n_classes):
     what = f'shape {tuple(shape)}' if shape is not None else f'type {type(output).__name__}'
     raise ConfigError(
       f'the output of the model is of {what}, and there are {n_classes} classes; {fix}'
@@ -234,11 +234,6 @@ def check_logits(model: Any, output: Any, n_classes: int) -> Any:
       f'the model ends in {named} of width 1 with activation {activation}, which '
       f'makes one number of a record, and remedies are of logits, one for each of {n_classes} '
       f'classes; {fix}, and train it with SparseCategoricalCrossentropy(from_logits=True)'
-    )
-  if shape[-1] != n_classes:
-    raise ConfigError(
-      f'the output of the model is of shape {tuple(shape)}, and there are {n_classes} classes; '
-      f'{fix}'
     )
   kinds = {activation, type(last).__name__.lower()}  # tf_keras has the kind in an operation's name
   if not kinds.isdisjoint(_PROBABILITIES) or _OPERATION.fullmatch(last.name):
