@@ -34,12 +34,8 @@ def label_readers(
     path: Path of the file, for messages.
     missing: Treatment of records without labels.
   """
-  drops = missing == 'drop'
-  first = (
-    LabelSetReader(labels[0], path, drops)
-    if len(labels) == 1
-    else FlagSetReader(labels, path, drops)
-  )
+  kind = LabelSetReader if len(labels) == 1 else FlagSetReader
+  first: FeatureReader = kind(labels, path, missing == 'drop')
   return [first, *(FeatureReader(name, path) for name in features if name not in labels)]
 
 
@@ -50,8 +46,8 @@ class LabelSetReader(FeatureReader):
   value, or without the feature, has the empty set; where such are dropped, it is missing.
   """
 
-  def __init__(self, name: str, path: str, drops: bool) -> None:
-    super().__init__(name, path)
+  def __init__(self, names: Sequence[str], path: str, drops: bool) -> None:
+    super().__init__(names[0], path)
     self._drops = drops
     self._labels = Numbering()
 
@@ -138,8 +134,7 @@ def _sets(numbers: Ints, row_splits: Ints, missing: npt.NDArray[np.bool_] | None
 def _texts(sets: Sequence[Value], labels: Sequence[Any]) -> pa.Array:
   """Returns the texts of sets of numbers of labels, null for the empty one, at which None is."""
   order = sorted(range(len(labels)), key=labels.__getitem__)
-  rank = np.empty(len(order), np.int64)
-  rank[order] = np.arange(len(order))
+  rank = np.argsort(np.array(order, np.int64))
   numbers_of_sets = [numbers if isinstance(numbers, bytes) else b'' for numbers in sets]
   row_splits = np.cumsum([0, *map(len, numbers_of_sets)]) // np.dtype(np.int32).itemsize
   members, row_splits = distinct_members(

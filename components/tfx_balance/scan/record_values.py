@@ -141,9 +141,7 @@ def entries_by_name(maps: Sequence[bytes]) -> list[bytes]:
   edges = np.stack([key[order], key_end[order]], axis=1).reshape(-1)
   inner = np.arange(0, len(edges), 2)
   names = byte_column(joined, edges).take(pa.array(inner)).dictionary_encode()
-  rank = np.argsort(np.array(names.dictionary.to_pylist(), object))
-  place = np.empty(len(rank), np.int64)
-  place[rank] = np.arange(len(rank))
+  place = np.argsort(np.argsort(np.array(names.dictionary.to_pylist(), object)))
   by_name = stable_order(place[names.indices.to_numpy()])
   by_name = by_name[stable_order(which[order][by_name])]
   entries = byte_column(joined, np.append(0, end[order])).take(pa.array(by_name))

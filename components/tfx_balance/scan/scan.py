@@ -131,7 +131,7 @@ class ScannedFile(NarrowColumns):
     counts = replace(
       before,
       n_bytes=before.n_bytes - int(gone.stratum_bytes.sum()),
-      fingerprint=(before.fingerprint - gone.fingerprint) % 2**64,
+      fingerprint=(before.fingerprint - gone.counts.fingerprint) % 2**64,
       in_base=int(gone.records.sum()),
     )
     records, n_bytes = self.records - gone.records, self.stratum_bytes - gone.stratum_bytes
@@ -196,7 +196,8 @@ class ScanFile(beam.DoFn):
     self._row = index_row(*content, *grouped, *self._numbers)
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
-    bad = self.options.bad_of(file.path)
+    options = self.options
+    bad = BadRecords(file.path, options.bad_records == 'skip', options.max_bad_records)
     classes = [
       (BinnedReader if name == self.binned else FeatureReader)(name, file.path)
       for name in self.features
@@ -219,7 +220,7 @@ class ScanFile(beam.DoFn):
     flags = set(self.labels if len(self.labels) > 1 else ()).difference(others)
     kinds = {name: kind for name, kind in decoder.reader.kinds.items() if kind}
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.truncated_bytes > 0))
-    counters.DROPPED.inc(counted.dropped)
+    counters.DROPPED.inc(counted.counts.dropped)
     counters.SKIPPED.inc(len(bad.positions))
     yield ScannedFile(
       file=file,
@@ -227,11 +228,8 @@ class ScanFile(beam.DoFn):
       strata=decoder.strata,
       records=counted.records,
       stratum_bytes=counted.stratum_bytes,
-      counts=ScanCounts(
-        dropped=counted.dropped,
-        n_bytes=counted.n_bytes,
-        n_files=1,
-        fingerprint=counted.fingerprint % 2**64,
+      counts=replace(
+        counted.counts,
         feature_names=set(decoder.reader.feature_names),
         missing_in={name: (file.path, at) for name, at in decoder.first_missing.items()},
         bad=len(bad.positions),
@@ -318,20 +316,21 @@ class FileSums:
 
   def __init__(self) -> None:
     self.records = self.stratum_bytes = np.zeros(0, np.int64)
-    self.n_records = self.dropped = self.n_bytes = self.fingerprint = 0
+    self.n_records, self.counts = 0, ScanCounts(n_files=1)
 
   def add(self, rows: Rows, n_bytes: int, n_strata: int) -> None:
     """Adds the next records of the file, given the number of strata met so far."""
     codes, sizes = np.ascontiguousarray(rows['code']), rows['size']
     if codes.max(initial=0) >= BAD:
-      self.dropped += int(np.count_nonzero(codes == DROPPED))  # NumPy 2 counts in int64
+      self.counts.dropped += int(np.count_nonzero(codes == DROPPED))  # NumPy 2 counts in int64
       usable = codes < BAD
       codes, sizes = codes[usable], sizes[usable]
     self.records = _grown(self.records, np.bincount(codes, minlength=n_strata))
     self.stratum_bytes = _grown(self.stratum_bytes, np.bincount(codes, sizes, minlength=n_strata))
     self.n_records += len(rows)
-    self.n_bytes += n_bytes
-    self.fingerprint += int(mix(rows['hash'], 0).sum())
+    self.counts.n_bytes += n_bytes
+    fingerprint = self.counts.fingerprint + int(mix(rows['hash'], 0).sum())
+    self.counts.fingerprint = fingerprint % 2**64
 
 
 def by_frequency(codes: npt.NDArray[Any]) -> Ints:
@@ -340,10 +339,7 @@ def by_frequency(codes: npt.NDArray[Any]) -> Ints:
   >>> by_frequency(np.array([5, 5, 0, 0, 0, 2])).tolist()
   [4, 4, 5, 5, 5, 3]
   """
-  counts = np.bincount(codes)
-  places = np.empty(len(counts), np.int64)
-  places[np.argsort(counts, kind='stable')] = np.arange(len(counts))
-  return places[codes]
+  return np.argsort(np.argsort(np.bincount(codes), kind='stable'))[codes]
 
 
 def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

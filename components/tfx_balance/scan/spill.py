@@ -12,7 +12,7 @@ import itertools
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -159,21 +159,16 @@ class FramesReader(contextlib.ExitStack):
     """Returns frames of these sizes from a byte offset on, valid as long as the buffer."""
     offsets = np.cumsum(np.append(0, sizes.astype(np.int64)))
     data = buffer.take(int(offsets[-1]))
-    file, path = self._opened(start, start + len(data))
-    file.seek(start)
-    fill(file, data, path)
-    return Frames(pa.py_buffer(data), offsets)
-
-  def _opened(self, start: int, end: int) -> tuple[BinaryIO, str]:
-    """Returns the file that has these bytes, and its path."""
     if isinstance(self._source, str):
-      self._file = self._file or self.enter_context(open_as_is(self._source))
-      return self._file, self._source
-    self._file = self._file or self.enter_context(local_copy())
-    wanted = self._source.having(np.array([[start, end]]))
-    wanted.fetch(self._file)
-    self._source = self._source.without(wanted.units)
-    return self._file, self._source.path
+      self._file, path = self._file or self.enter_context(open_as_is(self._source)), self._source
+    else:
+      self._file, path = self._file or self.enter_context(local_copy()), self._source.path
+      wanted = self._source.having(np.array([[start, start + len(data)]]))
+      wanted.fetch(self._file)
+      self._source = self._source.without(wanted.units)
+    self._file.seek(start)
+    fill(self._file, data, path)
+    return Frames(pa.py_buffer(data), offsets)
 
 
 class SpillWriter(contextlib.ExitStack):
@@ -298,9 +293,8 @@ def pack(
   with PackedWriter(frames_path, largest) as frames, open_as_is(spill.frames_file) as file:
     for parts in _units(spill, stratum_bytes, sizes.unit_bytes):
       frames.add_parts(file, parts)
-  n_counts = 0 if rank_counts is None else len(rank_counts)
-  files = rows.packed(), frames.packed()
-  return Spill(spill.file_number, spill.key, *files, spill.blocks, n_counts, spill.row)
+  n = 0 if rank_counts is None else len(rank_counts)
+  return replace(spill, rows_file=rows.packed(), frames_file=frames.packed(), n_rank_counts=n)
 
 
 def _planes(values: npt.NDArray[Any]) -> bytes:
@@ -347,8 +341,7 @@ def _units(spill: Spill, stratum_bytes: Ints | None, unit_bytes: int) -> Iterato
   if stratum_bytes is None:
     stratum_bytes = np.array([os.path.getsize(str(spill.frames_file))])
   shares = np.clip(stratum_bytes // unit_bytes, 1, _MOST_UNITS)
-  order = np.empty(len(shares), np.int64)
-  order[np.argsort(stratum_bytes, kind='stable')] = np.arange(len(shares))
+  order = np.argsort(np.argsort(stratum_bytes, kind='stable'))
   for index in spill.index('hash', 'content', 'code', 'size'):
     offsets = start + np.cumsum(np.append(0, index['size'].astype(np.int64)))
     codes = index['code'].astype(np.int64) if by_stratum else np.zeros(len(index), np.int64)

@@ -236,8 +236,7 @@ class SumBySplit(beam.CombineFn):
   def compact(self, by_split: dict[str, Totals]) -> dict[str, Totals]:
     return {name: totals.sum_up() for name, totals in by_split.items()}
 
-  def extract_output(self, by_split: dict[str, Totals]) -> dict[str, Totals]:
-    return self.compact(by_split)
+  extract_output = compact
 
 
 def sum_by_split(

@@ -422,14 +422,13 @@ class Chunks:
     offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
     frames, keys = Frames(pa.py_buffer(data), offsets), np.ascontiguousarray(rows['key'])
     if self._row == COPIED_ROW:
-      times = rows['times'].astype(np.int64)
-      order = mixed_order(keys, np.zeros_like(times), times)
-      return frames, order, np.array([0, len(order)])
-    outputs = np.minimum(rows['output'].astype(np.int64), self.n_outputs)
-    order, wanted = mixed_order(keys, outputs), self._wanted[outputs]
+      times, outputs = rows['times'].astype(np.int64), np.zeros(len(rows), np.int64)
+    else:
+      times, outputs = None, np.minimum(rows['output'].astype(np.int64), self.n_outputs)
+    order, wanted = mixed_order(keys, outputs, times), self._wanted[outputs]
     if not wanted.all():
-      order, outputs = order[wanted[order]], outputs[wanted]
-    per_output = np.bincount(outputs, minlength=self.n_outputs)
+      order = order[wanted[order]]
+    per_output = np.bincount(outputs[order], minlength=self.n_outputs)
     return frames, order, np.append(0, np.cumsum(per_output))
 
   def _fill(self, i: int) -> tuple[Rows, npt.NDArray[np.uint8]]:

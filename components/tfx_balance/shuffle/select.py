@@ -104,11 +104,6 @@ class Selection(NarrowColumns):
     placed = rows[rows >= 0]
     return [int(n) for n in np.unique(np.searchsorted(self.edges, placed, side='right') - 1)]
 
-  @property
-  def n_strata(self) -> int:
-    """The strata of all input splits."""
-    return sum(map(len, self.strata.values()))
-
   def stratum(self, row: int) -> Stratum:
     """Returns the stratum of a row."""
     for strata in self.strata.values():

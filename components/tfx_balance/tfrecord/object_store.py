@@ -90,9 +90,6 @@ class ObjectReader(io.RawIOBase):
   def seekable(self) -> bool:
     return True
 
-  def tell(self) -> int:
-    return self._position
-
   def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
     base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
     target = base + offset
@@ -161,7 +158,10 @@ class Upload(io.RawIOBase):
     with self._file as file:
       self.size = file.seek(0, os.SEEK_END)
       if not self._discarded:
-        upload(file, self._path)
+        # Whoever wants no part of a failed upload to stay sets a lifecycle rule for that.
+        large = self.size > WHOLE_BYTES
+        options = {'use_multipart': large, 'chunk_size': PART_BYTES, 'max_concurrency': _PARTS}
+        ask(_put, self._path, file, n_bytes=self.size, **options)
 
   def discard(self) -> None:
     """Has `close` upload nothing."""
@@ -170,17 +170,6 @@ class Upload(io.RawIOBase):
   def __exit__(self, kind: object, *_: object) -> None:
     self._discarded |= kind is not None
     self.close()
-
-
-def upload(file: BinaryIO, path: str) -> None:
-  """Writes an object: the bytes of a local file, in parts if they are many.
-
-  Whoever wants no part of a failed upload to stay in the bucket sets a lifecycle rule for that.
-  """
-  n_bytes = file.seek(0, os.SEEK_END)
-  large = n_bytes > WHOLE_BYTES
-  options = {'use_multipart': large, 'chunk_size': PART_BYTES, 'max_concurrency': _PARTS}
-  ask(_put, path, file, n_bytes=n_bytes, **options)
 
 
 def _put(store: Any, key: str, file: BinaryIO, **options: Any) -> None:
@@ -328,10 +317,8 @@ def ask(
       lasting = _lasting_fault(error, path)
       if lasting is not None:
         raise lasting from error
-      text, fix = (
-        _text_of(error),
-        f'check that the storage answers this machine, and {_names(path)}',
-      )
+      text = _text_of(error)
+      fix = f'check that the storage answers this machine, and {_names(path)}'
       if now - began + wait + now - asked > limit:
         what = f'no progress in {now - began:.0f} seconds ({text}); {fix}'
         raise OSError(errno.ETIMEDOUT, what, path) from error

@@ -162,10 +162,6 @@ class ReadOptions:
     object.__setattr__(self, 'max_record_bytes', n)
     object.__setattr__(self, 'max_bad_records', most)
 
-  def bad_of(self, path: str) -> BadRecords:
-    """Returns the collector of the bad records of a file."""
-    return BadRecords(path, self.bad_records == 'skip', self.max_bad_records)
-
   def describe(self) -> dict[str, Any]:
     """Returns the options that differ from the defaults, as the sidecar shows them."""
     defaults = vars(READ_DEFAULTS)

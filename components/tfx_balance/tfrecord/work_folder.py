@@ -97,7 +97,7 @@ def _living_folder(
       os.mkdir(folder, 0o700)  # all workers have this user's id
     with contextlib.suppress(OSError):  # there may be room without stale folders
       _write_heartbeat(folder)
-    _delete_stale(folder, _roots(root, output_uri), stale_seconds)
+    _delete_stale(folder, root, output_uri, stale_seconds)
     with _heartbeat(folder):
       yield folder
   finally:
@@ -182,19 +182,15 @@ def delete_folder(folder: str) -> None:
     logging.warning('%s could not be deleted, delete it by hand: %s', folder, error)
 
 
-def _roots(root: str, output_uri: str) -> list[str]:
-  """Returns the folders where dead runs may have left theirs: all artifacts of the output."""
-  if root != output_uri.rstrip('/'):
-    return [root]
-  above = posixpath.dirname(root)
-  return [posixpath.join(above, name) for name in storage_of(above).names(above)]
-
-
-def _delete_stale(mine: str, roots: Sequence[str], stale_seconds: float) -> None:
-  """Deletes the folders of runs that were killed."""
+def _delete_stale(mine: str, root: str, output_uri: str, stale_seconds: float) -> None:
+  """Deletes the folders of runs that were killed; they may be in all artifacts of the output."""
+  roots = [root]
+  if root == output_uri.rstrip('/'):
+    above = posixpath.dirname(root)
+    roots = [posixpath.join(above, name) for name in storage_of(above).names(above)]
   found: dict[str, float] = {}
-  for root in roots:
-    found |= work_folders(root)
+  for each in roots:
+    found |= work_folders(each)
   now = found.get(mine, 0)  # what was written just now: the filesystem's clock, not this machine's
   for folder, changed in found.items():
     if 0 < changed < now - stale_seconds:
