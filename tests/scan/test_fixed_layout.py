@@ -52,9 +52,11 @@ def read(records):
   """Returns the labels, which TensorFlow's parser reads the same; None if they are left to it."""
   layout = layout_of(records[0])
   found = layout and layout.values(rows(records))
-  if found is None:
-    return None
-  (values,) = found
+  return None if found is None else as_parsed(records, *found)
+
+
+def as_parsed(records, values):
+  """Returns labels as a list, which TensorFlow's parser reads the same."""
   feature = tf.io.RaggedFeature(DTYPES[values.dtype.kind])
   parsed = tf.io.parse_example(records, {'label': feature})['label']
   assert parsed.row_splits.numpy().tolist() == list(range(len(records) + 1))
