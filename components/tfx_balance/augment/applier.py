@@ -11,6 +11,8 @@ import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # another one in Python 3.10
 from functools import partial
 from typing import Any, TypeVar
 
@@ -129,7 +131,7 @@ class Applier:
       return features
     try:
       return call_within(timeout, lambda: self._checked(features, seeds))
-    except TimeoutError as error:
+    except FutureTimeoutError as error:
       raise AugmentError(
         f'did not end within augment_timeout={timeout:g} seconds; fix a loop that has no end, or '
         'raise augment_timeout=',
@@ -353,7 +355,7 @@ class ByClass:
 
 
 def call_within(seconds: float | None, call: Callable[[], Result]) -> Result:
-  """Calls a function within a time limit; raises TimeoutError past it.
+  """Calls a function within a time limit; raises that TimeoutError of `Future` past it.
 
   A call that is given up goes on in a thread that the process does not wait for when it ends: what
   never ends cannot be stopped from outside.
@@ -364,19 +366,13 @@ def call_within(seconds: float | None, call: Callable[[], Result]) -> Result:
   """
   if seconds is None:
     return call()
-  outcome: dict[str, Any] = {}
+  outcome: Future[Result] = Future()
 
   def run() -> None:
     try:
-      outcome['result'] = call()
+      outcome.set_result(call())
     except BaseException as error:
-      outcome['error'] = error
+      outcome.set_exception(error)
 
-  thread = threading.Thread(target=run, name='tfx-balance-augment', daemon=True)
-  thread.start()
-  thread.join(seconds)
-  if thread.is_alive():
-    raise TimeoutError(f'not done after {seconds:g} s')
-  if 'error' in outcome:
-    raise outcome['error']
-  return outcome['result']
+  threading.Thread(target=run, name='tfx-balance-augment', daemon=True).start()
+  return outcome.result(seconds)

@@ -210,6 +210,14 @@ def pool_request(augment_fn: PoolFn) -> PoolRequest:
   return PoolRequest(owner, int(augment_fn.pool_size), names, int(max_bytes))
 
 
+def check_feature(features: Features, name: str) -> None:
+  """Raises a ConfigError if there is no such feature to augment."""
+  if name not in features:
+    raise ConfigError(
+      f'feature {name!r} is not in {sorted(features)}; pass one of these in feature='
+    )
+
+
 def check_column(pool: Mapping[str, Any], name: str, owner: str) -> None:
   """Raises a ConfigError if there is no such feature in a pool, or a layout."""
   if name not in pool:

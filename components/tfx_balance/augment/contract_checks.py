@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Mapping
@@ -107,20 +108,13 @@ def fail_on_faults(before: Features, after: Features, function: str) -> Features
 
 def same_values(first: Features, second: Features) -> bool:
   """Returns whether two batches hold the same bytes, NaN and the sign of 0 included."""
-  pairs = zip(
-    tf.nest.flatten(first, expand_composites=True),
-    tf.nest.flatten(second, expand_composites=True),
-    strict=True,
-  )
-  return all(_bytes(one) == _bytes(other) for one, other in pairs)
+  return _contents(first) == _contents(second)
 
 
-def _bytes(value: tf.Tensor) -> Any:
-  """Returns a value that is equal for equal shape and bytes of a tensor, and for these alone."""
-  array = value.numpy()
-  if array.dtype == object:
-    return array.shape, array.reshape(-1).tolist()
-  return array.shape, array.tobytes()
+def _contents(features: Features) -> list[Any]:
+  """Returns values that are equal for equal shapes and bytes of tensors, and for these alone."""
+  arrays = [value.numpy() for value in tf.nest.flatten(features, expand_composites=True)]
+  return [(a.shape, a.ravel().tolist() if a.dtype == object else a.tobytes()) for a in arrays]
 
 
 def as_tensor(value: Any) -> Any:
@@ -165,9 +159,7 @@ def stateful_ops(graph: Any) -> list[str]:
   `StatelessRandom*` operations are not among them: they are a function of their seed.
   """
   definition = graph.as_graph_def()
-  nodes = list(definition.node)
-  for function in definition.library.function:
-    nodes.extend(function.node_def)
+  nodes = itertools.chain(definition.node, *(f.node_def for f in definition.library.function))
   return [f'{node.op} ({node.name})' for node in nodes if _STATEFUL.match(node.op)]
 
 

@@ -20,7 +20,7 @@ from tfx_balance.arguments import (
   check_whole,
   format_value,
 )
-from tfx_balance.augment.contract import Features, VectorAugment
+from tfx_balance.augment.contract import Features, VectorAugment, check_feature
 from tfx_balance.augment.image_files import Draw, Look, change_files
 from tfx_balance.augment.random import bits, uniform
 from tfx_balance.errors import ConfigError
@@ -110,10 +110,7 @@ class ImageAugment(VectorAugment):
   @tf.autograph.experimental.do_not_convert
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns a batch with its images changed; see `VectorAugment`."""
-    if self.feature not in features:
-      raise ConfigError(
-        f'feature {self.feature!r} is not in {sorted(features)}; pass one of these in feature='
-      )
+    check_feature(features, self.feature)
     if not self._changes_values() and not any(self._flips):
       return features
     image = features[self.feature]

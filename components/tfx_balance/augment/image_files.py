@@ -204,7 +204,7 @@ def change(image: Bytes, drawn: Mapping[str, Array], look: Look) -> Bytes:
     if mirrored and any(mirrored[i]):
       up_down, left_right = mirrored[i]
       cv2.flip(copy, -1 if up_down and left_right else int(left_right), copy)
-    alpha = copy[..., -1].copy() if _has_alpha(image) else None
+    alpha = copy[..., -1].copy() if image.ndim == 3 and image.shape[2] % 2 == 0 else None
     if colors:
       factor, shift = colors[i]
       cv2.addWeighted(copy, factor, mean, 1 - factor, shift, copy)
@@ -223,11 +223,6 @@ def _mean_image(image: Bytes) -> Bytes:
   channels = 1 if image.ndim == 2 else image.shape[2]
   mean = np.rint(_opencv().mean(image)[:channels]).astype(np.uint8)
   return np.tile(mean, image.size // channels).reshape(image.shape)
-
-
-def _has_alpha(image: Bytes) -> bool:
-  """Returns whether the last channel is alpha."""
-  return image.ndim == 3 and image.shape[2] % 2 == 0
 
 
 @functools.cache

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_text, check_whole, format_value
 from tfx_balance.augment.codec import TAGS, encode_pngs, read_heads, turn_tensor
-from tfx_balance.augment.contract import Features
+from tfx_balance.augment.contract import Features, check_feature
 from tfx_balance.augment.contract_checks import stateful_ops
 from tfx_balance.augment.image import check_image_shape
 from tfx_balance.augment.random import bits
@@ -93,10 +93,7 @@ class KerasAugment:
   @tf.autograph.experimental.do_not_convert
   def __call__(self, features: Features, seed: tf.Tensor) -> Features:
     """Returns one example with the feature passed through the layers; see `AugmentFn`."""
-    if self._feature not in features:
-      raise ConfigError(
-        f'feature {self._feature!r} is not in {sorted(features)}; pass one of these in feature='
-      )
+    check_feature(features, self._feature)
     value = tf.convert_to_tensor(features[self._feature])
     if value.dtype == tf.string:
       out = tf.reshape(self._encoded(tf.reshape(value, [1]), seed), value.shape)
@@ -229,7 +226,11 @@ def _seeded(layer: Any, seed: tf.Tensor) -> Iterator[None]:
       draw = _drawer(seed, f'keras/{position}')
       if _family(part) == 'tf_keras':
         if hasattr(part, '_random_generator'):
-          stack.enter_context(_replaced_keras_2(part, draw))
+          own = part._random_generator
+          stand_in = type(own)(seed=0, rng_type='stateless')
+          stand_in.make_seed_for_stateless_op = draw
+          stack.callback(object.__setattr__, part, '_random_generator', own)
+          object.__setattr__(part, '_random_generator', stand_in)
       else:
         for generator in _generators(part):
           stack.enter_context(mock.patch.object(generator, 'next', _next(draw, generator)))
@@ -263,19 +264,6 @@ def _generators(layer: Any) -> list[Any]:
 def _next(draw: Callable[[], tf.Tensor], generator: Any) -> Callable[..., tf.Tensor]:
   """Returns the replacement of `SeedGenerator.next`."""
   return lambda ordered=True: tf.cast(draw(), generator.state.dtype)
-
-
-@contextmanager
-def _replaced_keras_2(layer: Any, draw: Callable[[], tf.Tensor]) -> Iterator[None]:
-  """Replaces the generator of a tf_keras layer by a stateless one."""
-  own = layer._random_generator
-  stand_in = type(own)(seed=0, rng_type='stateless')
-  stand_in.make_seed_for_stateless_op = draw
-  object.__setattr__(layer, '_random_generator', stand_in)
-  try:
-    yield
-  finally:
-    object.__setattr__(layer, '_random_generator', own)
 
 
 def _without_names(config: Any) -> Any:

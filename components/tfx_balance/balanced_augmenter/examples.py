@@ -23,12 +23,7 @@ from tfx_balance.scan.fixed_layout import ValueKind
 
 _SCHEMA_TYPES = {'int': schema_pb2.INT, 'float': schema_pb2.FLOAT, 'bytes': schema_pb2.BYTES}
 _ARROW_TYPES = {'int': pa.int64(), 'float': pa.float32(), 'bytes': pa.large_binary()}
-_KINDS: dict[pa.DataType | None, ValueKind] = {
-  pa.int64(): 'int',
-  pa.float32(): 'float',
-  pa.binary(): 'bytes',
-  pa.large_binary(): 'bytes',
-}
+_NUMBERS: dict[pa.DataType, ValueKind] = {pa.int64(): 'int', pa.float32(): 'float'}
 
 
 @dataclass(frozen=True)
@@ -60,9 +55,9 @@ def feature_shapes(records: Sequence[bytes], path: str) -> dict[str, FeatureShap
   columns = decode(records, {}, path)
   shapes = {}
   for name, column in columns.items():
-    kind = _KINDS.get(getattr(column.type, 'value_type', None))
-    if kind is not None:
-      lengths = np.diff(column.offsets)
+    value_type = getattr(column.type, 'value_type', pa.null())
+    if value_type != pa.null():
+      lengths, kind = np.diff(column.offsets), _NUMBERS.get(value_type, 'bytes')
       shapes[name] = FeatureShape(kind, int(lengths.min()), int(lengths.max()))
   return shapes
 

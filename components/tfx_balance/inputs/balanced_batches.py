@@ -97,14 +97,13 @@ class BalancedBatches:
     windows = tuple((n,) for n in counts.records)
     self._draws = BatchDraws.of(sampling, counts, windows, size, epoch, check_seed(seed))
     self._steps = self._draws.epoch_steps
-    self._classes = tuple(_plain(each) for each in counts.classes)
     self._state = self._draws.start()
     self._step = self._begin = 0
 
   @property
   def classes(self) -> tuple[Any, ...]:
     """The classes in canonical order: int, float or bytes, or tuples of these for label sets."""
-    return self._classes
+    return tuple(map(_plain, self._draws.weights.counts.classes))
 
   @property
   def epoch(self) -> int:
