@@ -136,7 +136,6 @@ class Applier:
         f'did not end within augment_timeout={timeout:g} seconds; fix a loop that has no end, or '
         'raise augment_timeout=',
         self._name,
-        None,
       ) from error
 
   def _checked(self, features: Features, seeds: tf.Tensor) -> Features:
@@ -213,9 +212,7 @@ class Applier:
         return AugmentError(broken.reason, self._name, index)
       except Exception as raised:
         return AugmentError(f'raised {_summary(raised)}', self._name, index)
-    return AugmentError(
-      f'raised {_summary(error)} on a batch, on no record alone', self._name, None
-    )
+    return AugmentError(f'raised {_summary(error)} on a batch, on no record alone', self._name)
 
 
 def apply(

@@ -9,7 +9,7 @@ files ── ScanFile ──┬── Totals of each split ── AugmentOutputP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter, itemgetter
@@ -42,7 +42,6 @@ from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import (
   COPIED_ROW,
   FramesReader,
-  Rows,
   in_blocks,
   new_rows,
   record_keys,
@@ -54,25 +53,6 @@ from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ran
 from tfx_balance.shuffle.select import FileAssigner, FileCounts, find_file_thresholds
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import scratch_folder
-
-
-@dataclass(frozen=True)
-class AssignedBlock:
-  """A block of a spilled file, once it is known how often each record is written.
-
-  Attributes:
-    start: First byte of its frames in the spill.
-    index: INDEX_ROW [n].
-    rows: Rows of the plan: int64 [n].
-    times: Number of times that each record is written: int64 [n].
-    keys: Key of each record's place: uint64 [n].
-  """
-
-  start: int
-  index: Rows
-  rows: Ints
-  times: Ints
-  keys: UInts
 
 
 class CopyRecords(beam.DoFn):
@@ -114,8 +94,13 @@ class CopyRecords(beam.DoFn):
     plain, apart = maker.makes_duplicates, context.parameters.augmented_split is not None
     together = output_plan.copies_together(input_split) if plain else None
 
-    def assign_blocks(assigned: AssignedRecords) -> Iterator[AssignedBlock]:
-      """Assigns records that are read from where they were spilled; yields blocks to copy."""
+    def to_copy(
+      assigned: AssignedRecords, reader: FramesReader
+    ) -> Iterator[tuple[UInts, Originals]]:
+      """Assigns records that are read from where they were spilled; yields keys of copies to make.
+
+      With the keys come the originals, about `Sizes.chunk_bytes` of copies at a time.
+      """
       start = 0
       for index in spill.index('hash', 'content', 'code', 'size', *([] if plain else ['position'])):
         rows, parts = strata[index['code']], assigner.assign(index)
@@ -129,7 +114,11 @@ class CopyRecords(beam.DoFn):
             new_rows(COPIED_ROW, size=index['size'], times=own, key=keys), again, None, together
           )
         if not plain and times.max() > 1:
-          yield AssignedBlock(start, index, rows, times, keys)
+          frames = reader.read(start, index['size'], self._originals)
+          for which, numbers in copy_batches(frames, times - 1, context.sizes.chunk_bytes):
+            hashes, positions = index['hash'][which], index['position'][which].astype(np.int64)
+            originals = Originals(frames.take(which), hashes, positions, numbers, rows[which])
+            yield mix(keys[which], numbers.view(np.uint64)), originals
         start += int(index['size'].sum(dtype=np.int64))
 
     file_group = output_plan.file_group_of(input_split, whole=plain)
@@ -138,35 +127,16 @@ class CopyRecords(beam.DoFn):
         AssignedRecords(spill, [file_group], folder, self._block) as assigned,
         FramesReader(spill) as reader,
       ):
-        blocks = assign_blocks(assigned)
         batches = (
           (new_rows(COPIED_ROW, size=made.sizes, times=1, key=keys), made)
           for keys, made in map_in_order(
-            lambda each: (each[0], maker.make(each[1])),
-            to_copy(reader, blocks, self._originals, context.sizes.chunk_bytes),
-            maker.threads,
+            lambda each: (each[0], maker.make(each[1])), to_copy(assigned, reader), maker.threads
           )
         )
         for rows, frames in in_blocks(batches, self._made, context.sizes.block_bytes):
           assigned.spill(rows, frames)
       yield from assigned.by_files(context)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.file_number, counts.sparse()))
-
-
-def to_copy(
-  reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer, n_bytes: int
-) -> Iterator[tuple[UInts, Originals]]:
-  """Yields the keys of copies, and their originals, about n_bytes of copies at a time."""
-  for block in blocks:
-    frames = reader.read(block.start, block.index['size'], buffer)
-    for which, numbers in copy_batches(frames, block.times - 1, n_bytes):
-      hashes, positions = block.index['hash'][which], block.index['position'][which]
-      yield (
-        mix(block.keys[which], numbers.view(np.uint64)),
-        Originals(
-          frames.take(which), hashes, positions.astype(np.int64), numbers, block.rows[which]
-        ),
-      )
 
 
 def copy_batches(frames: Frames, times: Ints, n_bytes: int) -> Iterator[tuple[Ints, Ints]]:

@@ -206,6 +206,5 @@ def _check_label(label: Any, i: int, multilabel: bool) -> None:
 
 def _form(array: npt.NDArray[Any]) -> str:
   """Returns the kind of type and the shape of a record's feature, as messages have them."""
-  texts = (isinstance(value, (str, bytes)) for value in array.flat)
-  is_text = array.dtype.kind in 'SU' or (array.dtype == object and all(texts))
+  is_text = array.dtype.kind in 'SU' or (array.dtype == object and _are_texts(array))
   return f'{"text" if is_text else array.dtype.name.rstrip("0123456789")} {list(array.shape)}'
