@@ -168,6 +168,14 @@ def test_parquet_files_that_cannot_be_read(tmp_path, run, files, message):
   assert message in err
 
 
+def test_a_label_of_no_record_is_said_after_the_tables(tmp_path, run):
+  write_table(tmp_path / 'a.csv', 'kind,n', [',1'] * 20)
+  code, lines, err = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 1
+  assert '20 records have no label' in lines
+  assert err.startswith("tfx-balance inspect: the label 'kind' is missing in 20 of 20 records")
+
+
 def test_what_cannot_be_learned_is_said_after_the_tables(tmp_path, run):
   write_table(tmp_path / 'a.csv', 'kind,n', [*(f'{k},1' for k in KINDS), ',1'])
   code, lines, err = run('inspect', tmp_path, '--label', 'kind')
@@ -267,6 +275,8 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(run, records, 
     ('--at-least 1 --order-by n', '--at-least and --order-by do not combine: the times'),
     ('--at-least tset=1', "--at-least names split 'tset', which is not in"),
     ('--folds 30', '--folds 30 leaves fold-'),
+    ('--folds -1', '--folds -1 must be a whole number from 0'),
+    ('--at-least -1', '--at-least -1 must be a whole number from 0'),
   ],
 )
 def test_messages_name_the_options_of_the_command(tmp_path, run, options, message):

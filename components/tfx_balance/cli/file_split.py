@@ -42,7 +42,7 @@ FOLDED_SPLITS = {'train': 1}
 NO_LABEL = 'no label'  # class of rows without one, which are a class of their own
 _ARGUMENT = re.compile(
   r'\b(at_least|folds|group_by|labels|order_by|seed|splits|stratify_by)'
-  r"(?:\['([^']*)'\])?=([\w{]?)"
+  r"(?:\['([^']*)'\])?=([-\w{]?)"
 )
 
 
@@ -140,8 +140,7 @@ def split_paths(options: argparse.Namespace) -> None:
       raise ConfigError(f'{path} does not exist; pass files, or a folder of them')
   output = options.output.resolve()
   check_new(output)
-  first = options.paths[0]
-  if first.is_dir() and has_image_folders(first):
+  if has_image_folders(options.paths[0]):
     split_images(options, output)
     return
   if not (options.label or options.stratify_by):

@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def has_image_folders(folder: Path) -> bool:
-  """Returns whether a folder in a folder holds an image."""
-  inner = (path for path in own_images.visible(folder) if path.is_dir())
+  """Returns whether that is a folder, and a folder in it holds an image."""
+  inner = [path for path in own_images.visible(folder) if path.is_dir()] if folder.is_dir() else []
   return any(own_images.is_image(path) for each in inner for path in own_images.visible(each))
 
 
@@ -94,8 +94,8 @@ def show_classes(label: str, counts: own_labels.LabelCounts, missing_label: str)
   tenth = {value: n // 10 for value, n in tally.items()}
   parts = SplitCounts('all', tally), SplitCounts('a tenth', tenth)
   evidence = evidence_table(merge([Findings(label, counted=(Stage('parts', 'split', parts),))]))
-  assert evidence is not None  # as there are parts
-  print_table(evidence)
+  if evidence is not None:  # as where no record has a label
+    print_table(evidence)
   if counts.missing:
     print(f'{counts.missing:,} records have no label')
   for line in own_labels.find_doubtful(label, counts):
