@@ -6,6 +6,7 @@ import pytest
 from tfx_balance.tfrecord import object_store
 
 from tests.objectstore.buckets import bucket_maker, set_address
+from tests.objectstore.helpers_objects import be_impatient
 from tests.objectstore.object_server import GoogleServer, ObjectServer
 from tests.objectstore.storage_proxy import StorageProxy
 
@@ -37,6 +38,14 @@ def proxy(server):
 def new_bucket(server, proxy):
   """Returns a function from a scheme to a new bucket; the proxy then counts and does no more."""
   return bucket_maker(server, proxy)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+  """Has a server that is silent be asked again after a second."""
+  be_impatient(monkeypatch)
+  yield
+  object_store._bucket.cache_clear()
 
 
 @pytest.fixture(scope='session')

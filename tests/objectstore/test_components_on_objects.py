@@ -16,7 +16,6 @@ from tfx_balance import (
 )
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.sizes import SIZES, Sizes
-from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.work_folder import WORK_VARIABLE
 
 from tests.class_distribution_validator.helpers_validate import statistics_artifact, statistics_of
@@ -28,7 +27,6 @@ from tests.objectstore.helpers_objects import (
   RATES,
   SPLIT,
   SPLITS,
-  be_impatient,
   execute_at,
   input_examples,
   objects,
@@ -54,13 +52,6 @@ def source(tmp_path_factory):
 def statistics(tmp_path_factory):
   """Returns the statistics of the input, on this machine."""
   return statistics_artifact(tmp_path_factory.mktemp('statistics'), {SPLIT: statistics_of(COUNTS)})
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-  be_impatient(monkeypatch)
-  yield
-  object_store._bucket.cache_clear()
 
 
 @pytest.fixture(scope='module')

@@ -22,7 +22,6 @@ from tfx_balance.tfrecord.storage import (
   write_whole,
 )
 
-from tests.objectstore.helpers_objects import be_impatient
 from tests.objectstore.storage_proxy import FAULTS
 
 SCHEMES = ('s3', 'gs')  # minio:// is s3:// under another name
@@ -38,13 +37,6 @@ def block(n, seed=0):
 @pytest.fixture(params=SCHEMES)
 def bucket(request, new_bucket):
   return new_bucket(request.param)
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-  be_impatient(monkeypatch)
-  yield
-  object_store._bucket.cache_clear()
 
 
 @pytest.mark.parametrize('n', [0, 1, 100_000])

@@ -273,12 +273,10 @@ def pack(
     rank_counts: Number of records in each bucket of ranks; None where none are counted.
     sizes: Sizes of the units.
   """
-  assert isinstance(spill.rows_file, str)
-  assert isinstance(spill.frames_file, str)
   if not spill.blocks:
     return spill
   rows_path, frames_path = (
-    f'{work_dir}/{posixpath.basename(path)}' for path in (spill.rows_file, spill.frames_file)
+    f'{work_dir}/{posixpath.basename(str(path))}' for path in (spill.rows_file, spill.frames_file)
   )
   largest = sizes.largest_unit_bytes
   with PackedWriter(rows_path, largest) as rows:
@@ -290,7 +288,7 @@ def pack(
         place += len(data)
     if rank_counts is not None:
       rows.add(_planes(np.append(np.diff(rank_counts.cells, prepend=0), rank_counts.counts)), place)
-  with PackedWriter(frames_path, largest) as frames, open_as_is(spill.frames_file) as file:
+  with PackedWriter(frames_path, largest) as frames, open_as_is(str(spill.frames_file)) as file:
     for parts in _units(spill, stratum_bytes, sizes.unit_bytes):
       frames.add_parts(file, parts)
   n = 0 if rank_counts is None else len(rank_counts)
