@@ -52,13 +52,13 @@ class LauncherVersion:
 
   name: str
   store: Store
-  has_launcher: bool
-  names_outputs: bool
-  output_in_task_root: bool
-  needs_outputs: bool
-  numbers_logs: bool
-  takes_neighbours: bool
-  needs_overrides: bool
+  has_launcher: bool = False
+  names_outputs: bool = False
+  output_in_task_root: bool = False
+  needs_outputs: bool = False
+  numbers_logs: bool = False
+  takes_neighbours: bool = False
+  needs_overrides: bool = False
 
 
 # 2.5.0 is alike, in the same files.
@@ -108,24 +108,7 @@ KFP_NEXT = LauncherVersion(
 )
 LAUNCHERS = (KFP_2_14, KFP_2_15, KFP_2_17, KFP_NEXT)
 
-_NO_LAUNCHER = {
-  'has_launcher': False,
-  'needs_outputs': False,
-  'numbers_logs': False,
-  'takes_neighbours': False,
-  'needs_overrides': False,
-}
-VERTEX = LauncherVersion(
-  name='Vertex AI',
-  store=Store.VERTEX,
-  names_outputs=False,
-  output_in_task_root=True,
-  **_NO_LAUNCHER,
-)
+VERTEX = LauncherVersion('Vertex AI', Store.VERTEX, output_in_task_root=True)
 KFP_LOCAL = LauncherVersion(
-  name='kfp.local',
-  store=Store.KFP_LOCAL,
-  names_outputs=True,
-  output_in_task_root=True,
-  **_NO_LAUNCHER,
+  'kfp.local', Store.KFP_LOCAL, names_outputs=True, output_in_task_root=True
 )
