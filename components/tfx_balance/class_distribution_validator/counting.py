@@ -222,14 +222,11 @@ class CountedInput:
     if pairs is None:
       common = [name for name in self.splits if name in splits]
       if not common:
+        other = f'{BASELINE}{next(iter(self.splits), "train")}'
         logging.warning(
-          'ClassDistributionValidator: the baseline has the splits %s, and none of %s, so that '
-          "nothing is compared with it; name pairs, as compare=[('%s', '%s%s')]",
-          self.splits,
-          list(splits),
-          splits[0],
-          BASELINE,
-          next(iter(self.splits), 'train'),
+          f'ClassDistributionValidator: the baseline has the splits {self.splits}, and none of '
+          f'{list(splits)}, so that nothing is compared with it; name pairs, as '
+          f"compare=[('{splits[0]}', '{other}')]"
         )
       return common
     named = {pair.other for pair in pairs if pair.other.startswith(BASELINE)}
@@ -244,25 +241,18 @@ def _sidecar_tallies(
   Raises:
     DataError: if it is damaged, or contradicts itself.
   """
-  if len(source.artifacts) != 1:
-    return None
   path = f'{source.artifacts[0].uri}/{SIDECAR_NAME}'
-  if not exists(path):
-    return None
-  data = parse_json(read_whole(path), path)
+  has_one = len(source.artifacts) == 1 and exists(path)
+  data = parse_json(read_whole(path), path) if has_one else None
   if not is_document(data, ClassDistribution):
-    return None  # another's file of that name
+    return None  # none, or another's file of that name
   sidecar = ClassDistribution.from_json(data, path)
-  if bool(sidecar.parameters.get('multilabel')) != parameters.multilabel:
-    return None
-  tallies = sidecar.tallies(parameters.label, splits)
-  if tallies is None:
-    return None
-  if any(sidecar.splits[split].file_bytes is None for split in splits):
+  of_same_classes = bool(sidecar.parameters.get('multilabel')) == parameters.multilabel
+  tallies = sidecar.tallies(parameters.label, splits) if of_same_classes else None
+  if tallies and any(sidecar.splits[split].file_bytes is None for split in splits):
     logging.warning(
-      'ClassDistributionValidator: %s is of a version without the sizes of files; the '
-      'records are counted',
-      path,
+      f'ClassDistributionValidator: {path} is of a version without the sizes of files; the records '
+      'are counted'
     )
     return None
   return tallies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -217,26 +218,24 @@ class ClassDistribution(Document):
     """The records that were read, split by split where that is known."""
     return [self.input] if isinstance(self.input, InputRecords) else list(self.input.values())
 
-  def tallies(self, label: str, splits: Collection[str]) -> dict[str, dict[ClassValue, int]] | None:
+  def tallies(self, label: str, splits: Collection[str]) -> dict[str, Counter[ClassValue]] | None:
     """Returns, by split, the records of each class; None where the sidecar lacks some of them.
 
     Args:
       label: Feature that holds the class; one of several that strata are made of will do.
       splits: Names of the splits to count.
     """
-    if self.labels and not self.strata:
+    if (self.labels and not self.strata) or not self.splits.keys() >= set(splits):
       return None
-    if label not in self.features or not self.splits.keys() >= set(splits):
+    if label not in self.features:
       return None
     at = self.features.index(label)
-    tallies: dict[str, dict[ClassValue, int]] = {split: {} for split in splits}
+    tallies = {split: Counter[ClassValue]() for split in splits}
     for row in self.strata:
       for split, tally in tallies.items():
-        cell = row.splits.get(split)
-        tally[row.stratum[at]] = tally.get(row.stratum[at], 0) + (cell.records if cell else 0)
+        tally[row.stratum[at]] += row.splits[split].records if split in row.splits else 0
     for split, tally in tallies.items():  # a split left as it was may hold records without a class
-      rest = self.splits[split].records - sum(tally.values())
-      tally[MISSING] = tally.get(MISSING, 0) + rest
+      tally[MISSING] += self.splits[split].records - tally.total()
     return tallies
 
 
