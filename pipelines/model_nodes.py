@@ -58,8 +58,7 @@ class ModelNodes:
       compare: Whether to train on natural batches as well.
       suffix: Suffix of the node ids.
     """
-    tune = self.splits.eval != self.splits.test
-    options = {'label': self.label, 'seed': seed, 'tune': tune}
+    options = {'label': self.label, 'seed': seed, 'tune': self.splits.eval != self.splits.test}
     baseline = None
     if compare:
       trainer = self._trainer(

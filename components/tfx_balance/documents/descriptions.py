@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -360,4 +361,4 @@ def _reach(plan: SplitPlan, i: int) -> str:
 
 def _finite(ratio: float) -> float | None:
   """Returns a ratio as JSON has it: none where a class is absent."""
-  return ratio if ratio not in (float('inf'),) and ratio == ratio else None
+  return ratio if math.isfinite(ratio) else None

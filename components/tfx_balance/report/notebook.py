@@ -19,10 +19,8 @@ from tfx_balance.report.page import render_fragment
 from tfx_balance.report.sources import CHECKS_NAME, read_run
 from tfx_balance.tfrecord.storage import exists
 
-_SHOWN: tuple[tuple[type[types.Artifact], tuple[str, ...]], ...] = (
-  (standard_artifacts.Examples, (PLAN_NAME, SIDECAR_NAME)),
-  (standard_artifacts.ExampleAnomalies, (CHECKS_NAME,)),
-)
+_FILES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME)
+"""Files, one of which is at the root of an artifact of this package."""
 _numbers = itertools.count(1)
 
 
@@ -31,18 +29,16 @@ class ClassDistributionVisualization(visualizations.ArtifactVisualization):
 
   Attributes:
     ARTIFACT_TYPE: Type of the artifacts that it is registered for.
-    FILES: Names of files, one of which is at the root of an artifact of this package.
     PREVIOUS: Visualisation of the others; None where there is none.
   """
 
   ARTIFACT_TYPE: Any = None
-  FILES: ClassVar[tuple[str, ...]] = ()
   PREVIOUS: ClassVar[Any] = None
 
   def display(self, artifact: types.Artifact) -> None:
     """Displays the artifact in the notebook."""
     uri = artifact.uri.rstrip('/')
-    if any(exists(f'{uri}/{name}') for name in self.FILES):
+    if any(exists(f'{uri}/{name}') for name in _FILES):
       display_html(artifact_html(artifact))
     elif self.PREVIOUS is not None:
       self.PREVIOUS.display(artifact)
@@ -67,11 +63,11 @@ def register_visualizations() -> None:
   `InteractiveContext` registers the standard visualisations when it is made: call this afterwards.
   """
   registry = visualizations.get_registry()
-  for artifact_type, files in _SHOWN:
+  for artifact_type in (standard_artifacts.Examples, standard_artifacts.ExampleAnomalies):
     previous = registry.get_visualization(artifact_type.TYPE_NAME)
     if isinstance(previous, ClassDistributionVisualization):
       continue
-    attributes = {'ARTIFACT_TYPE': artifact_type, 'FILES': files, 'PREVIOUS': previous}
+    attributes = {'ARTIFACT_TYPE': artifact_type, 'PREVIOUS': previous}
     name = f'{artifact_type.TYPE_NAME}ClassDistribution'
     registry.register(type(name, (ClassDistributionVisualization,), attributes))
 

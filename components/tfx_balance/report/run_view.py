@@ -334,12 +334,13 @@ def numbered(stages: Iterable[Stage]) -> Iterator[Stage]:
 
 def is_same(counted: Stage, described: Stage) -> bool:
   """Returns whether two stages have equal counts in the splits that both have."""
-  theirs = {split.name: _there(split.counts) for split in described.splits}
+  # Equal counters have the same counts but for classes of none.
+  theirs = {split.name: Counter(split.counts) for split in described.splits}
   shared = [split for split in counted.splits if split.name in theirs]
   others = [split.name for split in counted.splits if split.name not in theirs]
   if not shared or any(name not in described.passed_through for name in others):
     return False
-  return all(_there(split.counts) == theirs[split.name] for split in shared)
+  return all(Counter(split.counts) == theirs[split.name] for split in shared)
 
 
 def before(stages: Iterable[Stage]) -> list[Stage]:
@@ -387,7 +388,3 @@ def _apart(stage: Stage) -> str:
     f'The classes of {stage.title!r} ({values}, …) are other values than those of the first stage, '
     f'perhaps ids that Transform gave them: they are summed up, and not shown class by class.'
   )
-
-
-def _there(counts: Mapping[ClassValue, int]) -> dict[ClassValue, int]:
-  return {value: n for value, n in counts.items() if n}
