@@ -45,9 +45,8 @@ def next_rounds(served: Ints, n_chosen: int, steps: Ints, seed: int) -> tuple[In
     row[: len(last)] = last
     if len(last) == len(open_):
       after = np.zeros_like(served)
-      others = np.ones_like(served)
-      others[last] = False
-      new = _first(np.flatnonzero(others), chance, n_chosen - len(last))
+      others = np.delete(np.arange(len(served)), last)
+      new = _first(others, chance, n_chosen - len(last))
       after[new] = True
       row[len(last) :] = new
       served = after

@@ -14,10 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.plan.runs import places_of_runs, starts_of_runs
+from tfx_balance.plan.runs import Ints, places_of_runs, starts_of_runs
 from tfx_balance.sizes import SIZES
-
-Ints = npt.NDArray[np.int64]
 
 KEY_ROW = np.dtype([('high', '<u8'), ('low', '<u8'), ('count', '<u4'), ('position', '<u4')])
 """A key of a run: the halves of its hash, how many records have it, and the first of them."""

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.ranks import Ints, mix
 from tfx_balance.plan.runs import places_of_runs, sums_of_runs
 
@@ -83,13 +84,10 @@ class Histograms:
     lengths = np.diff(row_splits)[self.rows]
     at = places_of_runs(row_splits[self.rows], lengths)
     width = int(sums.max(initial=0)) + 1
-    cells, which = np.unique(
-      np.repeat(self.of_entry, lengths) * width + sums[at], return_inverse=True
-    )
-    records = np.zeros(len(cells), np.int64)
-    np.add.at(records, which.reshape(-1), np.repeat(self.records, lengths))
-    starts = np.searchsorted(cells, np.arange(len(self) + 1) * width)
-    return Histograms(starts.astype(np.int64), cells % width, records)
+    cells = np.repeat(self.of_entry, lengths) * width + sums[at]
+    counts = SparseCounts.total((len(self), width), cells, np.repeat(self.records, lengths))
+    starts = np.searchsorted(counts.cells, np.arange(len(self) + 1) * width)
+    return Histograms(starts.astype(np.int64), counts.cells % width, counts.counts)
 
 
 def _ratios(records: Floats) -> Floats:

@@ -201,14 +201,10 @@ class LabelRows:
       labels = tuple(ClassValue('int', i) for i in range(self.values.shape[1]))
       row_splits = np.searchsorted(items, np.arange(len(self.values) + 1))
     else:
-      row_splits = self.row_splits
-      numbers = np.zeros(len(self.values), np.int64)
+      row_splits, numbers = self.row_splits, np.zeros(0, np.int64)
       if len(self.values):
-        counts, rows = count_labels(self.values)
-        labels, numbers[rows] = (
-          counts.classes,
-          np.repeat(np.arange(len(counts.classes)), counts.records),
-        )
+        counts, codes = label_codes(self.values)
+        labels, numbers = counts.classes, codes.astype(np.int64)
     if not len(numbers):
       raise DataError(f'none of {len(row_splits) - 1} records has a label; give labels to some')
     members, row_splits, which = count_sets(*distinct_members(numbers, row_splits))

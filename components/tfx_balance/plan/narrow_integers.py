@@ -13,9 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.plan.runs import concatenated
-
-Ints = npt.NDArray[np.int64]
+from tfx_balance.plan.runs import Ints, concatenated
 
 
 def narrow(values: Ints) -> npt.NDArray[Any]:
