@@ -24,7 +24,7 @@ def run_target(name: str, seconds: int, corpus: Path) -> bool:
   started = time.monotonic()
   done = subprocess.run(
     [
-      *(sys.executable, '-W', 'ignore', str(Path(__file__).parent / 'run_target.py')),
+      *(sys.executable, '-W', 'ignore', '-m', 'tests.fuzz.run_target'),
       *(name, str(folder)),
       *(f'-max_total_time={seconds}', f'-artifact_prefix={faults}'),
       *('-max_len=1024', '-rss_limit_mb=8192', '-timeout=60', '-print_final_stats=1'),

@@ -1,4 +1,4 @@
-"""Fuzzes one target: `python tests/fuzz/run_target.py TARGET [FOLDER] [OPTION ...]`."""
+"""Fuzzes one target: `python -m tests.fuzz.run_target TARGET [FOLDER] [OPTION ...]`."""
 
 import sys
 
@@ -8,7 +8,7 @@ if __name__ == '__main__':
   import tensorflow  # noqa: F401
 
   with atheris.instrument_imports(include=['tfx_balance']):
-    from targets import TARGETS
+    from tests.fuzz.targets import TARGETS
 
   target = TARGETS[sys.argv.pop(1)]
   atheris.Setup(sys.argv, target)

@@ -7,6 +7,7 @@ import pytest
 from tfx_balance.plan import split_plan
 from tfx_balance.tfrecord import reading
 
+from tests.fuzz.__main__ import run_target
 from tests.fuzz.targets import TARGETS
 
 
@@ -23,6 +24,11 @@ def run(name, n):
 @pytest.mark.parametrize('name', TARGETS)
 def test_a_target_holds_on_random_inputs(name):
   run(name, 40)
+
+
+def test_a_target_is_fuzzed_in_a_process_of_its_own(tmp_path, capfd):
+  assert run_target('plans', 1, tmp_path)
+  assert 'no fault' in capfd.readouterr().out
 
 
 def test_unchecked_frames_are_found(monkeypatch):
