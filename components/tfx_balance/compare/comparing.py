@@ -168,8 +168,8 @@ def compare(
 
   say: Callable[[str], None] = print if verbose else (lambda text: None)
   repeated = duplicates_sentence(equal, labels, counts.classes, together=groups is equal)
-  remarks = [f'{repeated}.'] if repeated else []
-  remarks += [words for words in (measures.cost_words, *trainer.left_out) if words]
+  said = repeated and f'{repeated}.', measures.cost_words, *trainer.left_out
+  remarks = [words for words in said if words]
   for words in remarks:
     say(words)
   say(

@@ -43,18 +43,12 @@ def watched(
 def _bar() -> Progress | None:
   """Returns a progress bar; None without rich, in a file, and in a notebook without ipywidgets."""
   try:
+    import rich.progress as bars
     from rich.console import Console
-    from rich.progress import (
-      BarColumn,
-      MofNCompleteColumn,
-      Progress,
-      TextColumn,
-      TimeElapsedColumn,
-    )
   except ImportError:
     return None
   console = Console()
   if not (find_spec('ipywidgets') if console.is_jupyter else console.is_interactive):
     return None
-  columns = BarColumn(), MofNCompleteColumn(), TextColumn('folds'), TimeElapsedColumn()
-  return Progress(*columns, TextColumn('{task.description}'), console=console)
+  texts = bars.TextColumn('folds'), bars.TimeElapsedColumn(), bars.TextColumn('{task.description}')
+  return bars.Progress(bars.BarColumn(), bars.MofNCompleteColumn(), *texts, console=console)
