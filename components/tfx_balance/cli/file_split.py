@@ -75,8 +75,7 @@ def parse_splits(text: str) -> dict[str, int | float]:
   {'train': 8, 'test': 0.5}
   """
   try:
-    pairs = [part.split('=') for part in text.split(',')]
-    return {name.strip(): int(n) if n.strip().isdigit() else float(n) for name, n in pairs}
+    return {name: int(n) if n.isdigit() else float(n) for name, n in _by_name(text).items()}
   except ValueError as error:
     raise argparse.ArgumentTypeError(
       f'{text!r} is not NAME=WEIGHT,...; write it as train=8,eval=1,test=1'
@@ -90,12 +89,22 @@ def parse_at_least(text: str) -> int | dict[str, Any]:
   (1, {'test': 5})
   """
   try:
-    pairs = [part.split('=') for part in text.split(',')]
-    return int(text) if '=' not in text else {name.strip(): int(n) for name, n in pairs}
+    return int(text) if '=' not in text else {name: int(n) for name, n in _by_name(text).items()}
   except ValueError as error:
     raise argparse.ArgumentTypeError(
       f'{text!r} is neither N nor NAME=N,... of whole numbers; write it as 1 or test=5'
     ) from error
+
+
+def _by_name(text: str) -> dict[str, str]:
+  """Returns the values of NAME=VALUE,...; raises a ValueError for another form."""
+  found: dict[str, str] = {}
+  for part in text.split(','):
+    name, value = map(str.strip, part.split('='))
+    if name in found:
+      raise argparse.ArgumentTypeError(f'{text!r} names {name!r} twice; name it once')
+    found[name] = value
+  return found
 
 
 def as_options(message: str) -> str:
