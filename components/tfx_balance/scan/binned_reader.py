@@ -50,9 +50,7 @@ def recoding_of(
   kept = strata.take(before)
   columns, kinds = list(kept.columns), list(kept.kinds)
   columns[place], kinds[place] = binned, 'bytes'
-  if not present.any():
-    columns[place], kinds[place] = pa.nulls(len(before)), 'missing'
-  return StratumColumns(tuple(kinds), tuple(columns)), Recoding(edge_keys(edges, kind), codes)
+  return StratumColumns.of(kinds, columns), Recoding(edge_keys(edges, kind), codes)
 
 
 def bin_counts(index: Rows, edges: UInts, n: int) -> Ints:

@@ -188,8 +188,7 @@ class ScanFile(beam.DoFn):
   def __post_init__(self) -> None:
     self._block = ScratchBuffer()
     self._order_key = tie_break(self.seed, 'order')
-    numbers = (('time', self.time), ('number', self.binned))
-    self._numbers = {name: of for name, of in numbers if of}
+    self._numbers = {k: v for k, v in {'time': self.time, 'number': self.binned}.items() if v}
     self._hashes_bytes = not (self.key or self.by_values)
     content = () if self._hashes_bytes else ('content',)
     grouped = () if self.groups is None else ('group',)

@@ -246,9 +246,7 @@ class RangeFinder:
     parts = np.concatenate(self._found)
     parts = parts[np.lexsort((parts[:, 2], parts[:, 1], parts[:, 0]))]
     file_group = np.searchsorted(self._edges, parts[:, 0], side='right') - 1
-    together = np.array([file_group.n_together for file_group in self._file_groups], np.int64)[
-      file_group
-    ]
+    together = np.array([each.n_together for each in self._file_groups], np.int64)[file_group]
     first = (parts[:, 0] - self._edges[file_group]) // together * together
     parts[:, 0] -= self._edges[file_group] + first
     runs = np.flatnonzero(np.diff(file_group, prepend=-1) | np.diff(first, prepend=-1))

@@ -220,19 +220,13 @@ def unmasked(stored: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 
 def numbers_at(data: Any, starts: npt.NDArray[np.int64], dtype: str) -> Any:
   """Returns the number at each place: [n]; places that are equally far apart are not copied."""
-  found, places = _at(data, starts, dtype)
+  found, places = all_numbers(data, starts, dtype)
   return found[places]
 
 
-def set_numbers_at(
-  data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], dtype: str, values: Any
-) -> None:
-  """Sets the number at each place: to one value, or to [n]."""
-  found, places = _at(data, starts, dtype)
-  found[places] = values
-
-
-def _at(data: Any, starts: npt.NDArray[np.int64], dtype: str) -> tuple[npt.NDArray[Any], Any]:
+def all_numbers(
+  data: Any, starts: npt.NDArray[np.int64], dtype: str
+) -> tuple[npt.NDArray[Any], Any]:
   """Returns numbers in the data, without a copy, and which of them are at the places."""
   width = np.dtype(dtype).itemsize
   step = int(starts[1] - starts[0]) if len(starts) > 1 else width

@@ -25,11 +25,11 @@ from tfx_balance.tfrecord.frames import (
   HEADER,
   Frames,
   ScratchBuffer,
+  all_numbers,
   frame_edges,
   length_crcs,
   masked,
   numbers_at,
-  set_numbers_at,
   unmasked,
 )
 
@@ -339,12 +339,13 @@ def _all_match(frames: Frames) -> bool:
   starts, ends = frames.offsets[:-1], frames.offsets[1:]
   data = np.frombuffer(frames.data, np.uint8)[: ends[-1]]
   places = ((starts, '<u8'), (starts + 8, '<u4'), (ends - FOOTER, '<u4'))
-  lengths, length_crcs, stored = (numbers_at(data, *place).copy() for place in places)
-  for place, values in zip(places, (0, _BRIDGE, unmasked(stored)), strict=True):
-    set_numbers_at(data, *place, values)
+  found = [all_numbers(data, *place) for place in places]
+  before = [numbers[at].copy() for numbers, at in found]
+  for (numbers, at), values in zip(found, (0, _BRIDGE, unmasked(before[2])), strict=True):
+    numbers[at] = values
   right = google_crc32c.value(data[HEADER:]) == _RESIDUE
-  for place, values in zip(places, (lengths, length_crcs, stored), strict=True):
-    set_numbers_at(data, *place, values)
+  for (numbers, at), values in zip(found, before, strict=True):
+    numbers[at] = values
   return bool(right)
 
 

@@ -201,8 +201,7 @@ class BeamFiles(Storage):
     return bool(self.times(path))
 
   def names(self, folder: str) -> list[str]:
-    start = len(folder.rstrip('/')) + 1
-    return sorted({path[start:].split('/')[0] for path in self.times(folder)})
+    return sorted({name.split('/')[0] for name in self.sizes(folder)})
 
   def sizes(self, folder: str) -> dict[str, int]:
     start = len(folder.rstrip('/')) + 1
