@@ -52,9 +52,8 @@ FeatureShapes = Mapping[str, FeatureShape]
 
 def feature_shapes(records: Sequence[bytes], path: str) -> dict[str, FeatureShape]:
   """Returns the features of some tf.Examples; those without any value are left out."""
-  columns = decode(records, {}, path)
   shapes = {}
-  for name, column in columns.items():
+  for name, column in decode(records, {}, path).items():
     value_type = getattr(column.type, 'value_type', pa.null())
     if value_type != pa.null():
       lengths, kind = np.diff(column.offsets), _NUMBERS.get(value_type, 'bytes')

@@ -11,7 +11,7 @@ from typing import Any
 from tfx_balance.arguments import check_flag, check_mapping, check_seed, check_whole
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.resume import batch_state, first_state
-from tfx_balance.plan.batch_draws import BatchDraws, DrawState
+from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.epochs import Epoch
 from tfx_balance.plan.label_sets import count_label_sets
@@ -121,7 +121,9 @@ class BalancedBatches:
     """
     step = self._step = self._begin
     end = step - step % self._steps + self._steps
-    state = self._at(step)
+    if int(self._state.step) != step:
+      self._state = first_state(self._draws, step, None)()
+    state = self._state
     while step < end:
       n = min(end - step, max(1, _DRAWS_AT_A_TIME // self._draws.batch_size))
       records, state = self._draws.records(state, n)
@@ -166,12 +168,6 @@ class BalancedBatches:
     text = check_mapping('state', state, 'the dict of state_dict()').get('batch_state', '')
     self._state = first_state(self._draws, None, text)()
     self._begin = self._step = int(self._state.step)
-
-  def _at(self, step: int) -> DrawState:
-    """Returns the state before a batch."""
-    if int(self._state.step) != step:
-      self._state = first_state(self._draws, step, None)()
-    return self._state
 
 
 def _plain(value: ClassValue) -> Any:

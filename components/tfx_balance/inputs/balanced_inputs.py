@@ -92,7 +92,7 @@ class BalancedInputs(ClassPriors):
     """
     given = fn_args_lib.find_root(fn_args)
     root = staged(given)
-    source = FileSource(fn_args_lib.find_plan(fn_args), root, memory_budget)
+    source = FileSource(fn_args_lib.find_plan(fn_args, given), root, memory_budget)
     files = [
       f'{root}{file.removeprefix(given)}' if file.startswith(given) else staged_pattern(file)
       for file in getattr(fn_args, 'eval_files', None) or ()

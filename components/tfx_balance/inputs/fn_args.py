@@ -26,14 +26,13 @@ def find_root(fn_args: Any) -> str:
   return os.path.dirname(os.path.dirname(files[0]))
 
 
-def find_plan(fn_args: Any) -> InputPlan:
-  """Returns the plan in the hyperparameters, or that beside the train files.
+def find_plan(fn_args: Any, root: str) -> InputPlan:
+  """Returns the plan in the hyperparameters, or that at the root of the train files' artifact.
 
   Raises:
     DataError: if there is none, or it cannot be read.
   """
   hyperparameters = getattr(fn_args, 'hyperparameters', None)
-  root = find_root(fn_args)
   if is_document(hyperparameters, InputPlan):
     source = f'fn_args.hyperparameters, the plan of {root},'
     return InputPlan.from_json(hyperparameters, source)

@@ -36,8 +36,9 @@ TensorColumns = Sequence[tf.Tensor]
 """Records as a `RecordForm` keeps them: tensors [n, ...]."""
 GatherRecords = Callable[[tf.Tensor, TensorColumns], TensorColumns]
 """Graph code: rows int64 [B] and fetched records to records, both as a `RecordForm` keeps them."""
-LabelCheck = Callable[[Any, tf.Tensor], tf.Operation]
-"""Graph code: labels as parsed, of B records, and the plan's classes int64 [B] to an assertion."""
+LabelCheck = Callable[[Any, tf.Tensor], Any]
+"""Graph code: labels as parsed, of B records, and the plan's classes int64 [B] to these labels,
+bound to fail where they are others than the plan says."""
 _LAYOUT_KINDS: dict[tf.DType, ValueKind] = {tf.float32: 'float', tf.int64: 'int'}
 _DTYPES: dict[str, tf.DType] = {'int': tf.int64, 'float': tf.float32, 'bytes': tf.string}
 
@@ -86,6 +87,20 @@ def check_sequences(spec: FeatureSpec, records: Iterable[bytes]) -> None:
       f'feature {wrong[0]!r} is not in the feature lists of the records, but beside the label; '
       f'take it out of {SEQUENCES!r} in feature_spec='
     )
+
+
+def asserted(values: Any, condition: tf.Tensor, *data: Any) -> Any:
+  """Returns values, bound to fail with a message where a condition is not met: graph code.
+
+  Args:
+    values: Tensor or nest of tensors.
+    condition: Bool [].
+    *data: Texts and tensors of the message.
+  """
+  # Not tf.debugging.Assert, which makes a conditional: 30 microseconds a batch.
+  check = tf.raw_ops.Assert(condition=condition, data=list(data), summarize=8)
+  with tf.control_dependencies([check]):
+    return tf.nest.map_structure(tf.identity, values, expand_composites=True)
 
 
 def flat_label(label: Any) -> tf.Tensor:
@@ -161,9 +176,7 @@ def index_lookup(classes: Sequence[ClassValue]) -> Any:
       f'a label is not in the plan, whose classes are {names}; leave such records out, or plan '
       f'again with data that has them. Labels:'
     )
-    check = tf.debugging.Assert(tf.equal(tf.size(unknown), 0), [text, unknown], summarize=8)
-    with tf.control_dependencies([check]):
-      return tf.identity(index)
+    return asserted(index, tf.equal(tf.size(unknown), 0), text, unknown)
 
   return lookup
 
@@ -285,12 +298,11 @@ def batch_reader(
   elif check_sets:
     check = _set_check(label, counts, form.feature_spec)
   else:
-    check = lambda found, indices: tf.no_op()  # noqa: E731
+    check = lambda found, indices: found  # noqa: E731
 
   def read(rows: tf.Tensor, indices: tf.Tensor, fetched: TensorColumns) -> tuple[Any, Any]:
     features, found = split_label(form.features(gather(rows, fetched)), tf.size(rows))
-    with tf.control_dependencies([check(found, indices)]):
-      return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
+    return features, check(found, indices)
 
   return read
 
@@ -313,8 +325,8 @@ def _class_check(label: Any, classes: Sequence[ClassValue], spec: FeatureSpec) -
     'belong together; run BalancedInputGen again. Labels (found, then planned):'
   )
 
-  def check(parsed: Any, indices: tf.Tensor) -> tf.Operation:
-    wanted = tf.gather(values, indices)
+  def check(found: Any, indices: tf.Tensor) -> Any:
+    parsed, wanted = found, tf.gather(values, indices)
     if any(value.kind == 'missing' for value in classes):
       present = tf.not_equal(indices, len(classes) - 1)
       if not isinstance(parsed, (tf.SparseTensor, tf.RaggedTensor)):
@@ -323,8 +335,7 @@ def _class_check(label: Any, classes: Sequence[ClassValue], spec: FeatureSpec) -
     parsed = flat_label(parsed)
     n, m = tf.size(parsed), tf.size(wanted)
     fits = tf.equal(n, m) & tf.reduce_all(tf.equal(parsed[:m], wanted[:n]))
-    # Not tf.debugging.Assert, which makes a conditional: 30 microseconds a batch.
-    return tf.raw_ops.Assert(condition=fits, data=[text, parsed, wanted], summarize=8)
+    return asserted(found, fits, text, parsed, wanted)
 
   return check
 
@@ -352,10 +363,10 @@ def _set_check(label: str | Sequence[str], counts: LabelSetCounts, spec: Feature
     'belong together; run BalancedInputGen again. Labels:'
   )
 
-  def check(parsed: Any, indices: tf.Tensor) -> tf.Operation:
-    sums = tf.reduce_sum(tf.where(encode(parsed) > 0, hashes, 0), axis=1)
+  def check(found: Any, indices: tf.Tensor) -> Any:
+    sums = tf.reduce_sum(tf.where(encode(found) > 0, hashes, 0), axis=1)
     fits = tf.reduce_all(tf.equal(sums, tf.gather(planned, indices)))
-    return tf.raw_ops.Assert(condition=fits, data=[text, flat_label(parsed)], summarize=8)
+    return asserted(found, fits, text, flat_label(found))
 
   return check
 
@@ -457,9 +468,8 @@ def _flagged(columns: Mapping[str, Any], n: tf.Tensor) -> tf.RaggedTensor:
   flat = [tf.cast(flat_label(values), tf.float32) for values in columns.values()]
   whole = tf.reduce_all([tf.equal(tf.size(values), n) for values in flat])
   text = f'a record has no value, or several, of one of the labels {names[:20]}; give each 0 or 1'
-  with tf.control_dependencies([tf.raw_ops.Assert(condition=whole, data=[text], summarize=8)]):
-    flags = tf.stack([tf.identity(values) for values in flat], axis=1)
+  flags = tf.stack(asserted(flat, whole, text), axis=1)
   fits = tf.reduce_all(tf.logical_or(tf.equal(flags, 0), tf.equal(flags, 1)))
   text = f'one of the labels {names[:20]} is neither 0 nor 1 in a record; give each 0 or 1'
-  with tf.control_dependencies([tf.raw_ops.Assert(condition=fits, data=[text], summarize=8)]):
-    return tf.ragged.boolean_mask(tf.broadcast_to(names, tf.shape(flags)), tf.equal(flags, 1))
+  flags = asserted(flags, fits, text)
+  return tf.ragged.boolean_mask(tf.broadcast_to(names, tf.shape(flags)), tf.equal(flags, 1))

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_flag, check_names, format_value
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.parsing import asserted
 from tfx_balance.plan.arrays import read_column
 from tfx_balance.plan.sampling import SCHEMES
 
@@ -87,7 +88,5 @@ def take_weights(features: Any, name: str) -> tuple[dict[str, Any], tf.Tensor]:
   weights = tf.cast(tf.reshape(value, [-1]), tf.float32)
   right = tf.reduce_all(tf.math.is_finite(weights) & (weights >= 0))
   text = f'a weight in feature {name!r} is negative or not finite; give 0 or more. Weights:'
-  check = tf.raw_ops.Assert(condition=right, data=[text, weights], summarize=8)
-  with tf.control_dependencies([check]):
-    weights = tf.identity(weights)
-  return {key: own for key, own in features.items() if key != name}, weights
+  others = {key: own for key, own in features.items() if key != name}
+  return others, asserted(weights, right, text, weights)
