@@ -306,6 +306,7 @@ def test_what_parquet_needs_is_pyarrow_alone(tmp_path, run, command, monkeypatch
     (['split', 'a', '--label', 'k', '--splits', 'train'], "'train' is not NAME=WEIGHT,...; write"),
     (['split', 'a', '--label', 'k', '--splits', 'a=1,b=1,a=2'], "names 'a' twice; name it once"),
     (['split', 'a', '--label', 'k', '--at-least', 'a=1,a=2'], "names 'a' twice; name it once"),
+    (['balance', 'a', '--augment', 'b=1,b=2'], "names 'b' twice; name it once"),
     (['split', 'a', '--label', 'k', '--at-least', 'x'], "'x' is neither N nor NAME=N,... of whole"),
     (['split', 'a', '--label', 'k', '--at-least', 'test=1.5'], 'whole numbers; write it as 1 or t'),
     (['report'], 'usage: tfx-balance report'),

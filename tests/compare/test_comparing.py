@@ -194,6 +194,8 @@ def test_groups_stay_together_and_time_goes_forward(monkeypatch):
     compare(maker(), x, y, groups=np.where(y == 'rare', -1, np.arange(len(y)) % 9), **options)
   with pytest.raises(DataError, match='of class rare are later than what is trained on'):
     compare(maker(), x, y, times=(y == 'rare') * len(y) + np.arange(len(y)), **options)
+  with pytest.raises(DataError, match=r'times has .*, and must be numbers or times'):
+    compare(maker(), x, y, times=times.astype(str), **options)
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def pool_request(augment_fn: PoolFn) -> PoolRequest:
   owner = function_name(augment_fn)
   for name, value in (('pool_size', augment_fn.pool_size), ('max_pool_bytes', max_bytes)):
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-      raise ConfigError(f'{owner}: {name} {value!r} must be a whole number from 1')
+      raise ConfigError(f'{owner}: {name} {value!r} must be a whole number from 1; set it to one')
   names = None if features is None else tuple(features)
   return PoolRequest(owner, int(augment_fn.pool_size), names, int(max_bytes))
 

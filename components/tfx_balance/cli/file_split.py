@@ -98,13 +98,17 @@ def parse_at_least(text: str) -> int | dict[str, Any]:
 
 def _by_name(text: str) -> dict[str, str]:
   """Returns the values of NAME=VALUE,...; raises a ValueError for another form."""
-  found: dict[str, str] = {}
-  for part in text.split(','):
-    name, value = map(str.strip, part.split('='))
-    if name in found:
+  pairs = [map(str.strip, part.split('=')) for part in text.split(',')]
+  return dict(check_once(text, [(name, value) for name, value in pairs]))
+
+
+def check_once(text: str, pairs: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
+  """Returns pairs of a name and a value that a text has; refuses a name that it has twice."""
+  names = [name for name, _ in pairs]
+  for name in names:
+    if names.count(name) > 1:
       raise argparse.ArgumentTypeError(f'{text!r} names {name!r} twice; name it once')
-    found[name] = value
-  return found
+  return pairs
 
 
 def as_options(message: str) -> str:

@@ -16,6 +16,7 @@ from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.errors import DataError
 from tfx_balance.modes.cross_validation import StratifiedSplits
+from tfx_balance.modes.time import keys_of_times
 from tfx_balance.plan.arrays import read_column
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.ranks import Ints
@@ -190,8 +191,7 @@ def fold_tasks(
   in_time = times is not None
   table: Any = labels
   if in_time:
-    column = read_column(times, 'times').check_items(len(labels), 'numbers or times')
-    table = {'times': column.check_whole()}
+    table = {'times': keys_of_times(read_column(times, 'times'), len(labels))[0]}
   drawn = np.random.SeedSequence(seed % 2**63).generate_state(repeats * (N_FOLDS + 1)).tolist()
   seeds = iter(drawn[repeats:])
   for repeat in range(repeats):

@@ -87,7 +87,7 @@ def slice_recall(
   if label not in by:
     raise ConfigError(
       f'{source} has slices by {by}, not by the label {label!r}; name one of these as label= '
-      f'(--label), or give the Evaluator SlicingSpec(feature_keys=[{label!r}])'
+      '(--label), or give the Evaluator a SlicingSpec whose feature_keys are the label alone'
     )
   found, predicted = [], predicted_records(plots, label, output)
   for key, outputs in slices:
