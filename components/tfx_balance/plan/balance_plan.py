@@ -305,11 +305,12 @@ def _check_word(word: str, undersample: bool) -> None:
     )
 
 
-def _fraction(text: str) -> Fraction:
-  """Returns the number that a text is; -1 if it is none, or takes 1,000 digits."""
+def _fraction(number: Any) -> Fraction:
+  """Returns a number, or the one that a text is; -1 if it is none, or takes 1,000 digits."""
   try:
+    text = str(number)
     return Fraction(-1) if re.search(r'[eE][+-]?\d{4}', text) else Fraction(text)
-  except (ValueError, ZeroDivisionError):  # NaN, infinity, or a text that is no number
+  except (ValueError, ZeroDivisionError):  # NaN, infinity, a text that is none, 4,300 digits
     return Fraction(-1)
 
 
@@ -325,7 +326,7 @@ def _power(word: str) -> Fraction:
 
 
 def _ratio(ratio: Any) -> Fraction:
-  value = _fraction(str(ratio))
+  value = _fraction(ratio)
   if not 0 < value <= 1:
     raise ConfigError(
       f'sampling_strategy={format_value(ratio)} must be a ratio above 0 and at most 1: the '
