@@ -12,7 +12,7 @@ import sys
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +99,17 @@ def parse_at_least(text: str) -> int | dict[str, Any]:
 def _by_name(text: str) -> dict[str, str]:
   """Returns the values of NAME=VALUE,...; raises a ValueError for another form."""
   pairs = [map(str.strip, part.split('=')) for part in text.split(',')]
-  return dict(check_once(text, [(name, value) for name, value in pairs]))
+  return named_once(text, ((name, value) for name, value in pairs))
 
 
-def check_once(text: str, pairs: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
-  """Returns pairs of a name and a value that a text has; refuses a name that it has twice."""
-  names = [name for name, _ in pairs]
-  for name in names:
-    if names.count(name) > 1:
+def named_once(text: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+  """Returns the values of a text by name; refuses a name that it has twice."""
+  found: dict[str, Any] = {}
+  for name, value in pairs:
+    if name in found:
       raise argparse.ArgumentTypeError(f'{text!r} names {name!r} twice; name it once')
-  return pairs
+    found[name] = value
+  return found
 
 
 def as_options(message: str) -> str:

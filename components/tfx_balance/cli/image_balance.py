@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_balance.cli.file_split import check_new, check_once, link, show, whole_folder
+from tfx_balance.cli.file_split import check_new, link, named_once, show, whole_folder
 from tfx_balance.cli.inspection import has_image_folders
 from tfx_balance.cli.own_data import IMAGE_LABEL
 from tfx_balance.cli.own_images import BATCH_IMAGES, find_images, visible
@@ -42,8 +42,8 @@ def parse_augment(text: str) -> dict[str, Any]:
   """
   parts = (part.partition('=') for part in text.split(','))
   try:
-    pairs = [(name.strip(), float(value) if equals else True) for name, equals, value in parts]
-    return dict(check_once(text, pairs))
+    pairs = ((name.strip(), float(value) if equals else True) for name, equals, value in parts)
+    return named_once(text, pairs)
   except ValueError as error:
     raise argparse.ArgumentTypeError(
       f'{text!r} is not NAME[=NUMBER],...; write it as flip_left_right,brightness=0.2'
