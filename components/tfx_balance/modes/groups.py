@@ -183,7 +183,7 @@ Build = Callable[[], GroupPart]
 
 @dataclass(frozen=True, eq=False)
 class WholeGroups:
-  """A split of whole groups: two rounds summarize each part, and what they come to places groups.
+  """A split of whole groups: two rounds summarize each part, and their results place the groups.
 
   Summaries are merged by `group_merges`. Those of the first round are histograms of groups, or in
   time marks; those of the second the records of groups that no plan places, or in time the groups
